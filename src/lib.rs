@@ -1,0 +1,1 @@
+//! Keeps a self-hosted container registry from growing forever.

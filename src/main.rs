@@ -1,0 +1,2 @@
+//! The `janitor` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the janitor's tests and benches stand on.
