@@ -1,1 +1,51 @@
 //! What the janitor's tests and benches stand on.
+//!
+//! Nothing here uses the janitor's own library: the layout of a store, the shape of a manifest and the
+//! check that an image is whole are written a second time, so that a mistake there is not repeated here.
+//!
+//! One [`Image`] value has three writers: [`StoreBuilder`] puts it into a store's directory as the registry
+//! would, [`Client`] pushes it over HTTP, and [`OciLayout`] writes it as a directory for skopeo.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness starts processes, damages stores, and fails a test by panicking"
+)]
+#![expect(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    reason = "a harness panics when the machine refuses; an error is what the registry answered"
+)]
+
+mod bulk;
+mod client;
+mod collector;
+mod damage;
+mod digest;
+mod document;
+mod image;
+mod janitor;
+mod oci_layout;
+mod process;
+mod registry;
+mod skopeo;
+mod store_builder;
+mod store_view;
+mod tree;
+
+pub use bulk::{BulkSpec, BulkSummary};
+pub use client::{Client, Missing, Pulled};
+pub use collector::Collector;
+pub use damage::Damage;
+pub use digest::Digest;
+pub use document::{Descriptor, Document, Format, Platform};
+pub use image::{Image, ImageSpec, Layer};
+pub use janitor::{Janitor, Outcome, Running};
+pub use oci_layout::OciLayout;
+pub use process::{Interrupt, is_alive};
+pub use registry::{Cache, Registry, RegistryOptions, registry_bin};
+pub use skopeo::Skopeo;
+pub use store_builder::{StoreBuilder, ago};
+pub use store_view::StoreView;
+pub use tree::Tree;

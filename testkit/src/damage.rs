@@ -1,0 +1,80 @@
+//! Damages a store on purpose, as crashes, full disks and careless hands do.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{Digest, StoreView};
+
+/// Breaks single things in a store.
+#[derive(Debug)]
+pub struct Damage {
+    view: StoreView,
+}
+
+impl Damage {
+    /// Damages the store that this view shows.
+    pub fn to(view: &StoreView) -> Self {
+        Self { view: view.clone() }
+    }
+
+    /// Leaves a tag's link empty, as registry 2.8 does on a full disk.
+    pub fn truncate_tag(&self, repository: &str, tag: &str) {
+        overwrite(&self.view.current_link(repository, tag), b"");
+    }
+
+    /// Leaves a revision's link empty.
+    pub fn truncate_revision(&self, repository: &str, digest: &Digest) {
+        overwrite(&self.view.revision_link(repository, digest), b"");
+    }
+
+    /// Leaves a layer link empty.
+    pub fn truncate_layer(&self, repository: &str, digest: &Digest) {
+        overwrite(&self.view.layer_link(repository, digest), b"");
+    }
+
+    /// Leaves a blob (a manifest, a configuration, a layer) empty.
+    pub fn truncate_blob(&self, digest: &Digest) {
+        overwrite(&self.view.blob_data(digest), b"");
+    }
+
+    /// Overwrites a blob with other bytes of the same size.
+    pub fn garble_blob(&self, digest: &Digest) {
+        let path = self.view.blob_data(digest);
+        let size = fs::read(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            .len();
+        overwrite(&path, &vec![b'#'; size]);
+    }
+
+    /// Writes something else into a tag's link.
+    pub fn garble_tag(&self, repository: &str, tag: &str, text: &str) {
+        overwrite(&self.view.current_link(repository, tag), text.as_bytes());
+    }
+
+    /// Removes a blob's file and its directory.
+    pub fn remove_blob(&self, digest: &Digest) {
+        let path = self.view.blob_data(digest);
+        remove_tree(path.parent().expect("a blob has a directory"));
+    }
+
+    /// Removes a tag by hand, so that its image is an untagged manifest.
+    pub fn remove_tag(&self, repository: &str, tag: &str) {
+        remove_tree(&self.view.tag(repository, tag));
+    }
+
+    /// Removes a revision by hand.
+    pub fn remove_revision(&self, repository: &str, digest: &Digest) {
+        let link = self.view.revision_link(repository, digest);
+        remove_tree(link.parent().expect("a revision has a directory"));
+    }
+}
+
+/// Writes in place, so that the file keeps its inode.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    assert!(path.exists(), "nothing to damage at {}", path.display());
+    fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+fn remove_tree(path: &Path) {
+    fs::remove_dir_all(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
