@@ -1,0 +1,4 @@
+//! Reclaiming: what is reachable, and the engine that deletes the rest.
+
+pub mod mark;
+pub mod stock;

@@ -1,0 +1,96 @@
+//! What a person should know about the store: a path, a cause, a remedy.
+
+use serde::{Serialize, Serializer};
+
+use super::RepoName;
+
+/// How much a problem matters. The order is the order of weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; changes nothing.
+    Note,
+    /// Something is not as it should be; the sweep goes on.
+    Warning,
+    /// A root of the store (tag, revision, manifest) cannot be trusted: no manifest and no blob is
+    /// removed in this sweep, and its repository loses no tag.
+    Doubt,
+    /// Something that was to be done failed.
+    Error,
+}
+
+/// Stable codes of problems, for reports and alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// A directory or file could not be read.
+    Unreadable,
+    /// A link file is empty or holds no digest.
+    BadLink,
+    /// A tag has no `current/link`.
+    TagWithoutLink,
+    /// A manifest's bytes do not match its digest.
+    WrongHash,
+    /// A manifest is not JSON of a known shape.
+    BadManifest,
+    /// A repository has a revision whose manifest is gone.
+    DanglingRevision,
+    /// A name that the registry could not have written.
+    OddName,
+    /// A symbolic link or other kind of file where the registry makes directories.
+    OddKind,
+    /// Both the storage's clock and ours are known, and they differ.
+    ClockSkew,
+    /// A step of the sweep failed.
+    ActionFailed,
+    /// Something changed between decision and action; it was kept.
+    ChangedMeanwhile,
+    /// The trash held what an interrupted sweep left; it was put back.
+    PutBack,
+    /// The collector could not be trusted, started, or finished.
+    Collector,
+}
+
+impl Code {
+    /// The code as it stands in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::BadLink => "bad-link",
+            Self::TagWithoutLink => "tag-without-link",
+            Self::WrongHash => "wrong-hash",
+            Self::BadManifest => "bad-manifest",
+            Self::DanglingRevision => "dangling-revision",
+            Self::OddName => "odd-name",
+            Self::OddKind => "odd-kind",
+            Self::ClockSkew => "clock-skew",
+            Self::ActionFailed => "action-failed",
+            Self::ChangedMeanwhile => "changed-meanwhile",
+            Self::PutBack => "put-back",
+            Self::Collector => "collector",
+        }
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One thing to tell a person, with where, why and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Its stable code.
+    pub code: Code,
+    /// The repository it belongs to, when it belongs to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepoName>,
+    /// Where: a path below the registry's root directory, or the name of a setting.
+    pub path: String,
+    /// What was found.
+    pub cause: String,
+    /// What a person can do.
+    pub remedy: String,
+}

@@ -1,0 +1,80 @@
+//! Why a tag stays or goes: a stable code, and the same in words.
+
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::model::Digest;
+
+/// Why a tag stays or goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Stays: among the newest.
+    Newest {
+        /// 1 for the newest.
+        rank: u32,
+        /// How many are kept.
+        of: u32,
+    },
+    /// Stays: a companion of an image that stays.
+    FollowsImage {
+        /// The image.
+        image: Digest,
+    },
+    /// Stays: a young companion of an image that is not there (yet).
+    ImageMayCome {
+        /// The image.
+        image: Digest,
+    },
+    /// Stays: something about the repository cannot be trusted.
+    InDoubt,
+    /// Goes: older than those that are kept.
+    BeyondKeepLast {
+        /// 1 for the newest.
+        rank: u32,
+        /// How many are kept.
+        keep: u32,
+    },
+    /// Goes: a companion of an image that goes or is gone.
+    ImageGone {
+        /// The image.
+        image: Digest,
+    },
+}
+
+impl Reason {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Newest { .. } => "newest",
+            Self::FollowsImage { .. } => "follows-image",
+            Self::ImageMayCome { .. } => "image-may-come",
+            Self::InDoubt => "in-doubt",
+            Self::BeyondKeepLast { .. } => "beyond-keep-last",
+            Self::ImageGone { .. } => "image-gone",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest { rank, of } => write!(f, "number {rank} of the newest {of}"),
+            Self::FollowsImage { image } => write!(f, "serves {}, which stays", image.short()),
+            Self::ImageMayCome { image } => write!(f, "serves {}, which may still be pushed", image.short()),
+            Self::InDoubt => f.write_str("something in this repository is in doubt, so it loses no tag"),
+            Self::BeyondKeepLast { rank, keep } => write!(f, "number {rank} by push time, {keep} are kept"),
+            Self::ImageGone { image } => write!(f, "serves {}, which does not stay", image.short()),
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut reason = serializer.serialize_struct("Reason", 2)?;
+        reason.serialize_field("code", self.code())?;
+        reason.serialize_field("text", &self.to_string())?;
+        reason.end()
+    }
+}

@@ -1,0 +1,68 @@
+//! A request to stop, looked at between actions and never in the middle of one.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Asked to stop while something was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted by signal {signal}")]
+pub struct Interrupted {
+    /// The signal's number; 2 for SIGINT, 15 for SIGTERM.
+    pub signal: i32,
+}
+
+/// Shared between whoever asks (signals) and whoever works.
+#[derive(Debug, Default)]
+pub struct Stop {
+    signal: Mutex<Option<i32>>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Asks for a stop; the first signal is the one that is remembered.
+    pub fn request(&self, signal: i32) {
+        self.lock().get_or_insert(signal);
+        self.changed.notify_all();
+    }
+
+    /// Whether a stop was asked for.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when it was.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        self.lock().map_or(Ok(()), |signal| Err(Interrupted { signal }))
+    }
+
+    /// Waits, on the monotonic clock, but no longer than until a stop is asked for.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop is or was asked for.
+    pub fn wait(&self, duration: Duration) -> Result<(), Interrupted> {
+        let guard = self.lock();
+        let waited = self.changed.wait_timeout_while(guard, duration, |signal| signal.is_none());
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        guard.map_or(Ok(()), |signal| Err(Interrupted { signal }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<i32>> {
+        self.signal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_when_a_stop_is_asked_for() {
+        let stop = Stop::default();
+        assert_eq!(stop.wait(Duration::ZERO), Ok(()));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| stop.wait(Duration::from_secs(3600)));
+            stop.request(15);
+            stop.request(2);
+            assert_eq!(waiting.join().unwrap(), Err(Interrupted { signal: 15 }));
+        });
+        assert_eq!(stop.check(), Err(Interrupted { signal: 15 }));
+    }
+}

@@ -1,0 +1,173 @@
+//! Ages of what may go: read for candidates only.
+
+use std::io;
+
+use jiff::Timestamp;
+use rayon::prelude::*;
+
+use super::links::{self, Link};
+use super::scan::unreadable;
+use super::{Place, Store, layout};
+use crate::model::{Code, Digest, Problem, Severity};
+use crate::stop::{Interrupted, Stop};
+
+/// A candidate's link, as it is now.
+#[derive(Debug)]
+pub enum LinkAge {
+    /// It holds the digest that it should, last written at this time.
+    Written(Timestamp),
+    /// Its directory is there without a link, untouched since this time.
+    Empty(Timestamp),
+    /// Gone meanwhile.
+    Gone,
+    /// It cannot be trusted, so it stays.
+    Doubt(Problem),
+}
+
+/// What deciding on a blob needs to know.
+#[derive(Clone, Debug)]
+pub struct BlobAge {
+    /// The blob.
+    pub digest: Digest,
+    /// The newest of its data's mtime and ctime and its directory's mtime: the registry commits a
+    /// blob by a rename, which keeps the upload's mtime.
+    pub newest: Timestamp,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// What the file system sets aside for it, in bytes: this is what comes back.
+    pub allocated_bytes: u64,
+}
+
+impl Store {
+    /// Reads revision links: one open and one read each.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn link_ages(&self, places: &[Place], stop: &Stop) -> Result<Vec<LinkAge>, Interrupted> {
+        self.by_parent(places, |dir, place| {
+            stop.check()?;
+            let Some(dir) = dir else { return Ok(LinkAge::Gone) };
+            Ok(match links::read(&self.io, dir, &place.link()) {
+                Link::To(digest, written) if link_matches(place, &digest) => LinkAge::Written(written),
+                Link::To(digest, _) => LinkAge::Doubt(bad_link(place, format!("the link names {digest}"))),
+                Link::Bad(cause) => LinkAge::Doubt(bad_link(place, cause)),
+                Link::Unreadable(error) => {
+                    let path = dir.path().join(place.link());
+                    LinkAge::Doubt(unreadable(&path, Some(place.repository()), &error))
+                }
+                Link::Missing => match self.io.stat(dir, &place.file_name()) {
+                    Ok(attributes) => LinkAge::Empty(attributes.modified.max(attributes.changed)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => LinkAge::Gone,
+                    Err(error) => LinkAge::Doubt(unreadable(dir.path(), Some(place.repository()), &error)),
+                },
+            })
+        })
+    }
+
+    /// When links were last written: one stat each. `None` when there is no link, or it cannot be
+    /// looked at; the caller keeps what it cannot date.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn link_times(&self, places: &[Place], stop: &Stop) -> Result<Vec<Option<Timestamp>>, Interrupted> {
+        self.by_parent(places, |dir, place| {
+            stop.check()?;
+            let stat = dir.map(|dir| self.io.stat(dir, &place.link()));
+            Ok(match stat {
+                None => None,
+                Some(Ok(attributes)) => Some(attributes.modified),
+                Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
+                Some(Err(_)) => Some(Timestamp::MAX),
+            })
+        })
+    }
+
+    /// Ages and sizes of blobs: two stats each. A blob that is gone has no entry.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn blob_ages(
+        &self,
+        digests: &[Digest],
+        stop: &Stop,
+    ) -> Result<(Vec<BlobAge>, Vec<Problem>), Interrupted> {
+        let age = |digest: &Digest| {
+            stop.check()?;
+            let dir = format!("{}/{}", layout::BLOBS, layout::blob_dir(digest));
+            let data = self.io.stat(&self.root, &format!("{dir}/data"));
+            let holder = self.io.stat(&self.root, &dir);
+            Ok(match (data, holder) {
+                (Ok(data), Ok(holder)) => Some(Ok(BlobAge {
+                    digest: digest.clone(),
+                    newest: data.modified.max(data.changed).max(holder.modified),
+                    size_bytes: data.size_bytes,
+                    allocated_bytes: data.allocated_bytes,
+                })),
+                (Err(error), Ok(holder)) if error.kind() == io::ErrorKind::NotFound => Some(Ok(BlobAge {
+                    digest: digest.clone(),
+                    newest: holder.modified.max(holder.changed),
+                    size_bytes: 0,
+                    allocated_bytes: 0,
+                })),
+                (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
+                (Err(error), _) | (_, Err(error)) => Some(Err(unreadable(dir.as_ref(), None, &error))),
+            })
+        };
+        let ages: Vec<Option<Result<BlobAge, Problem>>> =
+            self.pool.install(|| digests.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
+        let mut found = Vec::with_capacity(ages.len());
+        let mut problems = Vec::new();
+        for age in ages.into_iter().flatten() {
+            match age {
+                Ok(age) => found.push(age),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        Ok((found, problems))
+    }
+
+    /// Runs something on each place, with its parent directory opened once for all places in it.
+    pub(super) fn by_parent<T: Send>(
+        &self,
+        places: &[Place],
+        act: impl Fn(Option<&super::Dir>, &Place) -> Result<T, Interrupted> + Sync,
+    ) -> Result<Vec<T>, Interrupted> {
+        let groups: Vec<&[Place]> = places.chunk_by(|a, b| same_parent(a, b)).collect();
+        let group = |group: &&[Place]| -> Result<Vec<T>, Interrupted> {
+            let dir = self.io.open_dir(&self.root, &group[0].parent()).ok();
+            group.par_iter().map(|place| act(dir.as_ref(), place)).collect()
+        };
+        let done: Vec<Vec<T>> = self.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
+        Ok(done.into_iter().flatten().collect())
+    }
+}
+
+pub(super) fn same_parent(a: &Place, b: &Place) -> bool {
+    match (a, b) {
+        (Place::Tag(a, _), Place::Tag(b, _)) => a == b,
+        (Place::Revision(a, one), Place::Revision(b, two)) | (Place::Layer(a, one), Place::Layer(b, two)) => {
+            a == b && one.algorithm() == two.algorithm()
+        }
+        _ => false,
+    }
+}
+
+/// A revision's link names the directory it is in; a sha512 layer link is an alias and need not.
+pub(super) fn link_matches(place: &Place, linked: &Digest) -> bool {
+    match place {
+        Place::Revision(_, digest) => digest == linked,
+        Place::Layer(_, digest) => digest == linked || digest.algorithm() != linked.algorithm(),
+        Place::Tag(..) => true,
+    }
+}
+
+fn bad_link(place: &Place, cause: String) -> Problem {
+    Problem {
+        severity: Severity::Doubt,
+        code: Code::BadLink,
+        repository: Some(place.repository().clone()),
+        path: format!("{}/{}", place.parent(), place.link()),
+        cause,
+        remedy: "push the image again".into(),
+    }
+}

@@ -1,0 +1,359 @@
+//! The one door to the file system: every operation on the store is counted here.
+//!
+//! On a network box each open, listing and stat is a round trip, so the counts are the cost. A
+//! [`Watch`] sees each operation before and after it happens; tests use it to count, to fail an
+//! operation, and to let somebody push at the worst moment.
+//!
+//! Everything is opened relative to an open directory and without following symbolic links.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+use serde::Serialize;
+
+/// The kinds of operation, each about one round trip on network storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Opening a directory or a file; the attributes come with the handle.
+    Open,
+    /// Reading a file.
+    Read,
+    /// Listing an open directory.
+    List,
+    /// Asking for attributes by path.
+    Stat,
+    /// Making a directory.
+    MakeDir,
+    /// Renaming.
+    Rename,
+    /// Unlinking a file or an empty directory.
+    Remove,
+    /// Writing a file.
+    Write,
+}
+
+/// How many operations of each kind were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the kinds are told at Op")]
+pub struct IoCounts {
+    pub opens: u64,
+    pub reads: u64,
+    pub lists: u64,
+    pub stats: u64,
+    pub make_dirs: u64,
+    pub renames: u64,
+    pub removes: u64,
+    pub writes: u64,
+}
+
+impl IoCounts {
+    /// All operations together.
+    pub const fn total(&self) -> u64 {
+        self.opens
+            + self.reads
+            + self.lists
+            + self.stats
+            + self.make_dirs
+            + self.renames
+            + self.removes
+            + self.writes
+    }
+}
+
+/// Sees every operation. Paths are relative to the registry's root directory.
+pub trait Watch: Send + Sync {
+    /// Before an operation; an error is handed to the caller in place of doing it.
+    ///
+    /// # Errors
+    /// Whatever the operation is to fail with.
+    fn before(&self, op: Op, path: &Path) -> io::Result<()> {
+        let _ = (op, path);
+        Ok(())
+    }
+
+    /// After an operation that succeeded.
+    fn after(&self, op: Op, path: &Path) {
+        let _ = (op, path);
+    }
+}
+
+/// What a directory entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Dir,
+    /// A regular file.
+    File,
+    /// A symbolic link, a device, a socket.
+    Other,
+}
+
+/// An entry of a listing.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name; bytes that are not UTF-8 are replaced, which no parser of names accepts.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Attributes of a file or directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes {
+    /// What it is.
+    pub kind: Kind,
+    /// Last change of the content.
+    pub modified: Timestamp,
+    /// Last change of the content, the name or the attributes.
+    pub changed: Timestamp,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Bytes that the file system sets aside for it.
+    pub allocated_bytes: u64,
+    /// The file system that it is on.
+    pub device: (u32, u32),
+    /// Its number on that file system.
+    pub inode: u64,
+}
+
+/// A file that was read whole.
+#[derive(Debug)]
+pub struct Content {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The file's attributes when it was opened.
+    pub attributes: Attributes,
+}
+
+/// An open directory that knows its path below the registry's root directory.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Dir {
+    /// Its path below the registry's root directory, for people to read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+}
+
+/// The door: counts, and an optional watch.
+#[derive(Default)]
+pub struct Io {
+    counts: [AtomicU64; 8],
+    watch: Option<Box<dyn Watch>>,
+    without_openat2: AtomicBool,
+}
+
+impl std::fmt::Debug for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Io").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl Io {
+    /// A door with a watch at it.
+    pub fn watched(watch: Option<Box<dyn Watch>>) -> Self {
+        Self { watch, ..Self::default() }
+    }
+
+    /// The counts so far.
+    pub fn counts(&self) -> IoCounts {
+        let count = |op: Op| self.counts[op as usize].load(Ordering::Relaxed);
+        IoCounts {
+            opens: count(Op::Open),
+            reads: count(Op::Read),
+            lists: count(Op::List),
+            stats: count(Op::Stat),
+            make_dirs: count(Op::MakeDir),
+            renames: count(Op::Rename),
+            removes: count(Op::Remove),
+            writes: count(Op::Write),
+        }
+    }
+
+    /// Opens the directory that everything else is relative to.
+    ///
+    /// # Errors
+    /// Whatever the system says; symbolic links are followed here, since a person named the path.
+    pub fn open_root(&self, path: &Path) -> io::Result<Dir> {
+        self.run(Op::Open, path, "", || {
+            let fd = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            Ok(Dir { fd, path: PathBuf::new() })
+        })
+    }
+
+    /// Opens a directory below another one.
+    ///
+    /// # Errors
+    /// Whatever the system says; a symbolic link on the way is an error.
+    pub fn open_dir(&self, dir: &Dir, path: &str) -> io::Result<Dir> {
+        self.run(Op::Open, &dir.path, path, || {
+            let fd = self.open(dir, path, OFlags::DIRECTORY)?;
+            Ok(Dir { fd, path: dir.path.join(path) })
+        })
+    }
+
+    /// Lists an open directory, sorted by name.
+    ///
+    /// # Errors
+    /// Whatever the system says, at whichever entry; a part of a listing is never returned.
+    pub fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
+        self.run(Op::List, &dir.path, "", || {
+            let mut buffer = [MaybeUninit::<u8>::uninit(); 32 * 1024];
+            let mut raw = RawDir::new(&dir.fd, &mut buffer);
+            let mut entries = Vec::new();
+            while let Some(entry) = raw.next() {
+                let entry = entry?;
+                let name = entry.file_name();
+                if matches!(name.to_bytes(), b"." | b"..") {
+                    continue;
+                }
+                let kind = match entry.file_type() {
+                    FileType::Directory => Kind::Dir,
+                    FileType::RegularFile => Kind::File,
+                    FileType::Unknown => {
+                        self.count(Op::Stat);
+                        attributes(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW)?.kind
+                    }
+                    _ => Kind::Other,
+                };
+                entries.push(Entry { name: name.to_string_lossy().into_owned(), kind });
+            }
+            entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            Ok(entries)
+        })
+    }
+
+    /// Reads a small file whole, with its attributes from the same handle.
+    ///
+    /// # Errors
+    /// Whatever the system says; [`io::ErrorKind::FileTooLarge`] above `limit_bytes`;
+    /// [`io::ErrorKind::InvalidInput`] for what is not a regular file.
+    pub fn read(&self, dir: &Dir, path: &str, limit_bytes: u64) -> io::Result<Content> {
+        let fd = self.run(Op::Open, &dir.path, path, || {
+            Ok(self.open(dir, path, OFlags::NONBLOCK)?)
+        })?;
+        self.run(Op::Read, &dir.path, path, || {
+            let attributes = attributes(&fd, c"", AtFlags::EMPTY_PATH)?;
+            if attributes.kind != Kind::File {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            }
+            if attributes.size_bytes > limit_bytes {
+                return Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    format!("{} bytes; at most {limit_bytes} are expected here", attributes.size_bytes),
+                ));
+            }
+            let size = usize::try_from(attributes.size_bytes).map_err(io::Error::other)?;
+            let mut bytes = vec![0; size];
+            let mut filled = 0;
+            while filled < size {
+                match rustix::io::read(&fd, &mut bytes[filled..]) {
+                    Ok(0) => break,
+                    Ok(read) => filled += read,
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            bytes.truncate(filled);
+            Ok(Content { bytes, attributes })
+        })
+    }
+
+    /// Asks for attributes by path.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn stat(&self, dir: &Dir, path: &str) -> io::Result<Attributes> {
+        self.run(Op::Stat, &dir.path, path, || Ok(attributes(&dir.fd, path, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    /// Attributes of an open directory, which need no round trip of their own.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn stat_open(&self, dir: &Dir) -> io::Result<Attributes> {
+        Ok(attributes(&dir.fd, c"", AtFlags::EMPTY_PATH)?)
+    }
+
+    /// Counts an operation, shows it to the watch, and makes it.
+    pub(super) fn run<T>(
+        &self,
+        op: Op,
+        parent: &Path,
+        path: &str,
+        act: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.count(op);
+        let Some(watch) = &self.watch else { return act() };
+        let path = parent.join(path);
+        watch.before(op, &path)?;
+        let done = act()?;
+        watch.after(op, &path);
+        Ok(done)
+    }
+
+    fn count(&self, op: Op) {
+        self.counts[op as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn open(&self, dir: &Dir, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        if !self.without_openat2.load(Ordering::Relaxed) {
+            let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            match fs::openat2(&dir.fd, path, flags, Mode::empty(), resolve) {
+                // Kernels before 5.6 do not have it, and some container profiles deny it.
+                Err(Errno::NOSYS | Errno::PERM) => self.without_openat2.store(true, Ordering::Relaxed),
+                done => return done,
+            }
+        }
+        let mut parent = None;
+        let mut rest = path;
+        while let Some((first, after)) = rest.split_once('/') {
+            let walk = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            self.count(Op::Open);
+            parent = Some(fs::openat(parent.as_ref().unwrap_or(&dir.fd), first, walk, Mode::empty())?);
+            rest = after;
+        }
+        fs::openat(parent.as_ref().unwrap_or(&dir.fd), rest, flags, Mode::empty())
+    }
+}
+
+fn attributes(
+    fd: &OwnedFd,
+    path: impl rustix::path::Arg,
+    flags: AtFlags,
+) -> Result<Attributes, Errno> {
+    let stat = fs::statx(fd, path, flags, StatxFlags::BASIC_STATS)?;
+    let time = |at: rustix::fs::StatxTimestamp| {
+        let nanos = i32::try_from(at.tv_nsec).unwrap_or(0);
+        // A time outside of what can be told counts as the newest, which keeps.
+        Timestamp::new(at.tv_sec, nanos).unwrap_or(Timestamp::MAX)
+    };
+    Ok(Attributes {
+        kind: match FileType::from_raw_mode(stat.stx_mode.into()) {
+            FileType::Directory => Kind::Dir,
+            FileType::RegularFile => Kind::File,
+            _ => Kind::Other,
+        },
+        modified: time(stat.stx_mtime),
+        changed: time(stat.stx_ctime),
+        size_bytes: stat.stx_size,
+        allocated_bytes: stat.stx_blocks.saturating_mul(512),
+        device: (stat.stx_dev_major, stat.stx_dev_minor),
+        inode: stat.stx_ino,
+    })
+}

@@ -1,0 +1,212 @@
+//! Path and meaning: the only file that knows the registry's names for things.
+//!
+//! The tree that distribution 2.8 and 3.x make (`registry/storage/paths.go`), below the registry's
+//! root directory, beside what the janitor adds to it:
+//!
+//! ```text
+//! docker/registry/v2/
+//!   repositories/<name>/                 a name may hold other names: a, a/b, a/b/c
+//!     _manifests/tags/<tag>/current/link             the digest; its mtime is the push time
+//!     _manifests/tags/<tag>/index/<alg>/<hex>/link   every digest the tag ever had
+//!     _manifests/revisions/<alg>/<hex>/link          this repository has that manifest
+//!     _layers/<alg>/<hex>/link                       this repository may serve that blob
+//!     _uploads/<uuid>/                               a push in progress
+//!   blobs/<alg>/<first two>/<hex>/data   the bytes of a layer, config or manifest
+//! janitor/
+//!   lock, holder.json, probe
+//!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
+//!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
+//! ```
+
+use crate::model::{Algorithm, Digest, RepoName, TagName};
+
+/// Below the root directory: the registry's tree.
+pub(super) const REGISTRY: &str = "docker/registry/v2";
+/// Below the registry's tree.
+pub(super) const REPOSITORIES: &str = "repositories";
+/// Below the registry's tree.
+pub(super) const BLOBS: &str = "blobs";
+/// Below a repository; either of the first two makes a directory a repository.
+pub(super) const MANIFESTS: &str = "_manifests";
+/// Below a repository.
+pub(super) const LAYERS: &str = "_layers";
+/// Below a repository.
+pub(super) const UPLOADS: &str = "_uploads";
+/// Below a repository.
+pub(super) const TAGS: &str = "_manifests/tags";
+/// Below a repository.
+pub(super) const REVISIONS: &str = "_manifests/revisions";
+/// Left in the root directory by a registry that is a pull-through cache.
+pub(super) const PROXY_STATE: &str = "scheduler-state.json";
+
+/// Below the root directory: what the janitor keeps in the store.
+pub(super) const JANITOR: &str = "janitor";
+/// Below [`JANITOR`].
+pub(super) const LOCK: &str = "lock";
+/// Below [`JANITOR`].
+pub(super) const HOLDER: &str = "holder.json";
+/// Below [`JANITOR`].
+pub(super) const PROBE: &str = "probe";
+/// Below [`JANITOR`].
+pub(super) const PENDING: &str = "trash/pending";
+/// Below [`JANITOR`].
+pub(super) const CONDEMNED: &str = "trash/condemned";
+
+/// A link file holds one digest, at most `sha512:` and 128 digits.
+pub(super) const LINK_MAX_BYTES: u64 = 256;
+/// The largest manifest that the registry takes (`maxManifestBodySize`, distribution 2.8 and 3.x).
+pub(super) const MANIFEST_MAX_BYTES: u64 = 4 << 20;
+
+/// Below the registry's tree.
+pub(super) fn repository(name: &RepoName) -> String {
+    format!("{REPOSITORIES}/{name}")
+}
+
+/// Below a repository's tags.
+pub(super) fn current_link(tag: &TagName) -> String {
+    format!("{tag}/current/link")
+}
+
+/// `<alg>/<hex>`, how revisions and layer links are filed.
+pub(super) fn link_dir(digest: &Digest) -> String {
+    format!("{}/{}", digest.algorithm().as_str(), digest.hex())
+}
+
+/// Below [`BLOBS`].
+pub(super) fn blob_dir(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("{}/{}/{hex}", digest.algorithm().as_str(), &hex[..2])
+}
+
+/// The algorithm that a directory name stands for.
+pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
+    [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|algorithm| algorithm.as_str() == name)
+}
+
+/// A directory that the janitor may move as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// A tag of a repository.
+    Tag(RepoName, TagName),
+    /// A revision of a repository.
+    Revision(RepoName, Digest),
+    /// A layer link of a repository.
+    Layer(RepoName, Digest),
+}
+
+impl Place {
+    /// The directory that holds it, below the registry's tree (or below a sweep's trash).
+    pub(super) fn parent(&self) -> String {
+        match self {
+            Self::Tag(repository, _) => format!("{REPOSITORIES}/{repository}/{TAGS}"),
+            Self::Revision(repository, digest) => {
+                format!("{REPOSITORIES}/{repository}/{REVISIONS}/{}", digest.algorithm().as_str())
+            }
+            Self::Layer(repository, digest) => {
+                format!("{REPOSITORIES}/{repository}/{LAYERS}/{}", digest.algorithm().as_str())
+            }
+        }
+    }
+
+    /// Its own directory's name.
+    pub(super) fn file_name(&self) -> String {
+        match self {
+            Self::Tag(_, tag) => tag.to_string(),
+            Self::Revision(_, digest) | Self::Layer(_, digest) => digest.hex(),
+        }
+    }
+
+    /// The link file in it, relative to [`Place::parent`].
+    pub(super) fn link(&self) -> String {
+        match self {
+            Self::Tag(_, tag) => current_link(tag),
+            Self::Revision(_, digest) | Self::Layer(_, digest) => format!("{}/link", digest.hex()),
+        }
+    }
+
+    /// The repository it belongs to.
+    pub const fn repository(&self) -> &RepoName {
+        match self {
+            Self::Tag(name, _) | Self::Revision(name, _) | Self::Layer(name, _) => name,
+        }
+    }
+
+    /// Reads a path below the registry's tree (or below a sweep's trash) by position.
+    ///
+    /// The first component that begins with `_` ends the repository's name, since no component of a
+    /// name does; what follows may, as tags are free to.
+    pub(super) fn parse(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix(REPOSITORIES)?.strip_prefix('/')?;
+        let split = rest.find("/_")?;
+        let repository: RepoName = rest[..split].parse().ok()?;
+        let parts: Vec<&str> = rest[split + 1..].split('/').collect();
+        let digest = |alg: &str, hex: &str| Digest::from_parts(algorithm(alg)?, hex).ok();
+        match parts[..] {
+            [MANIFESTS, "tags", tag] => Some(Self::Tag(repository, tag.parse().ok()?)),
+            [MANIFESTS, "revisions", alg, hex] => Some(Self::Revision(repository, digest(alg, hex)?)),
+            [LAYERS, alg, hex] => Some(Self::Layer(repository, digest(alg, hex)?)),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tag(repository, tag) => write!(f, "{repository}:{tag}"),
+            Self::Revision(repository, digest) => write!(f, "{repository}@{digest}"),
+            Self::Layer(repository, digest) => write!(f, "layer link {digest} of {repository}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round_trip(place: &Place) {
+        let path = format!("{}/{}", place.parent(), place.file_name());
+        assert_eq!(Place::parse(&path).as_ref(), Some(place), "{path}");
+    }
+
+    #[test]
+    fn a_path_says_what_a_thing_is_and_where_it_belongs() {
+        let repository: RepoName = "mina/daemon".parse().unwrap();
+        let digest = Digest::of(b"x");
+        round_trip(&Place::Tag(repository.clone(), "_layers".parse().unwrap()));
+        round_trip(&Place::Tag(repository.clone(), "_manifests".parse().unwrap()));
+        round_trip(&Place::Revision(repository.clone(), digest.clone()));
+        round_trip(&Place::Layer(repository, digest));
+    }
+
+    #[test]
+    fn other_paths_mean_nothing() {
+        let hex = Digest::of(b"x").hex();
+        for path in [
+            "",
+            "repositories",
+            "repositories/_manifests/tags/v1",
+            "repositories/a",
+            "repositories/a/_manifests",
+            "repositories/a/_manifests/tags",
+            "repositories/a/_manifests/tags/v1/current",
+            "repositories/A/_manifests/tags/v1",
+            "repositories/../_manifests/tags/v1",
+            "repositories/a/_uploads/x",
+            &format!("repositories/a/_layers/md5/{hex}"),
+            &format!("blobs/sha256/00/{hex}"),
+        ] {
+            assert_eq!(Place::parse(path), None, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_it_panic_or_leave_the_tree(path in "(repositories/)?[a-c_./-]{0,30}(_manifests|_layers)?[a-c_./0-9-]{0,60}") {
+            if let Some(place) = Place::parse(&path) {
+                prop_assert_eq!(format!("{}/{}", place.parent(), place.file_name()), path);
+            }
+        }
+    }
+}

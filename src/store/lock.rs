@@ -1,0 +1,84 @@
+//! One janitor at a time: an advisory lock on a file in the store.
+//!
+//! The kernel releases the lock when its holder dies, however it dies, so there is nothing to break
+//! by hand. Who holds it stands in a second file, because some network file systems do not let a
+//! locked file be read. The lock guards against other janitors, not against pushes: those are met
+//! by rechecking what was decided on.
+
+use std::fs::File;
+use std::io;
+
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::io::Dir;
+use super::{Store, layout, mutate};
+
+/// Who holds the lock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Holder {
+    /// The process id, on its host.
+    pub pid: u32,
+    /// The host's name; in a container, the container's.
+    pub host: String,
+    /// Since when, by that host's clock.
+    pub since: Timestamp,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {} on {} since {:.0}", self.pid, self.host, self.since)
+    }
+}
+
+/// Why the lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another janitor works on this store.
+    #[error("another janitor works on this store: {}", .0.as_ref().map_or_else(|| "it has not said who it is".to_owned(), ToString::to_string))]
+    Held(Option<Holder>),
+    /// The lock could not be tried.
+    #[error("cannot lock the store at {path}: {source}")]
+    Io {
+        /// Where the lock file is, below the registry's root directory.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Proof that this process is the store's one janitor. Whoever changes the store asks for it.
+#[derive(Debug)]
+pub struct StoreLock {
+    pub(super) dir: Dir,
+    #[expect(dead_code, reason = "the lock lives as long as the open file")]
+    file: File,
+}
+
+impl Store {
+    /// Takes the lock, or says who has it. Does not wait.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn lock(&self, now: Timestamp) -> Result<StoreLock, LockError> {
+        let failed = |source| LockError::Io { path: format!("{}/{}", layout::JANITOR, layout::LOCK), source };
+        mutate::make_dirs(&self.io, &self.data, layout::JANITOR).map_err(failed)?;
+        let dir = self.io.open_dir(&self.data, layout::JANITOR).map_err(failed)?;
+        let file = mutate::open_lock_file(&self.io, &dir, layout::LOCK).map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let holder = self.io.read(&dir, layout::HOLDER, 4096).ok();
+                return Err(LockError::Held(holder.and_then(|it| serde_json::from_slice(&it.bytes).ok())));
+            }
+            Err(error) => return Err(failed(error.into())),
+        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let holder = Holder { pid: std::process::id(), host, since: now };
+        let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
+        mutate::write_whole(&self.io, &dir, layout::HOLDER, &text).map_err(failed)?;
+        Ok(StoreLock { dir, file })
+    }
+}

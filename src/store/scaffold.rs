@@ -1,0 +1,106 @@
+//! The directories that hold a repository together: made where the collector needs them, removed
+//! when a repository is empty.
+//!
+//! Removing is by plain `rmdir` from the inside out, which fails on anything that a push has put
+//! there meanwhile; so nothing can be lost, and a push that has just begun is the worst that can be
+//! disturbed (it fails loudly, and only within the microseconds between its `mkdir` and its write).
+
+use std::io;
+
+use jiff::Timestamp;
+
+use super::{Store, StoreLock, layout, mutate};
+use crate::model::RepoName;
+
+/// A repository's scaffolding, from the inside out. `_manifests` goes before `_layers`, because the
+/// collector of registry 2.8 deletes the images of a repository that has only the former.
+const INSIDE_OUT: [&str; 10] = [
+    layout::UPLOADS,
+    layout::TAGS,
+    "_manifests/revisions/sha256",
+    "_manifests/revisions/sha512",
+    layout::REVISIONS,
+    layout::MANIFESTS,
+    "_layers/sha256",
+    "_layers/sha512",
+    layout::LAYERS,
+    "",
+];
+
+impl Store {
+    /// Makes sure that `_layers` is there wherever `_manifests` is, for the stock collector: without
+    /// it, 2.8 does not see the repository and deletes its images, and 3.x stops for ever.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn ensure_layers(&self, _lock: &StoreLock, repository: &RepoName) -> io::Result<()> {
+        let path = format!("{}/{}", layout::repository(repository), layout::LAYERS);
+        mutate::make_dirs(&self.io, &self.root, &path)
+    }
+
+    /// When a repository was last touched as far as its scaffolding tells, `None` when an upload is
+    /// under way in it or it is gone.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn idle_since(&self, repository: &RepoName) -> io::Result<Option<Timestamp>> {
+        let base = layout::repository(repository);
+        let uploads = format!("{base}/{}", layout::UPLOADS);
+        match self.io.open_dir(&self.root, &uploads).and_then(|dir| self.io.list(&dir)) {
+            Ok(uploads) if uploads.is_empty() => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let mut newest = None;
+        for part in INSIDE_OUT {
+            match self.io.stat(&self.root, format!("{base}/{part}").trim_end_matches('/')) {
+                Ok(attributes) => newest = newest.max(Some(attributes.modified)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Removes an empty repository's scaffolding, and directories above it that this leaves empty.
+    /// Other repositories inside it stay. `false` when something turned out to be in it.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn remove_scaffold(&self, _lock: &StoreLock, repository: &RepoName) -> io::Result<bool> {
+        let base = layout::repository(repository);
+        for part in INSIDE_OUT {
+            let path = format!("{base}/{part}");
+            let path = path.trim_end_matches('/');
+            if part.is_empty() {
+                break;
+            }
+            let removed = mutate::remove_empty_dir(&self.io, &self.root, path)?;
+            if !removed && self.is_there(path)? {
+                return Ok(false);
+            }
+        }
+        let mut path = base.as_str();
+        while path != layout::REPOSITORIES && mutate::remove_empty_dir(&self.io, &self.root, path)? {
+            path = path.rsplit_once('/').map_or(layout::REPOSITORIES, |(above, _)| above);
+        }
+        Ok(true)
+    }
+
+    /// Removes the empty directory that a deleted manifest left among a repository's revisions.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn remove_empty_revision(&self, _lock: &StoreLock, place: &super::Place) -> io::Result<bool> {
+        mutate::remove_empty_dir(&self.io, &self.root, &format!("{}/{}", place.parent(), place.file_name()))
+    }
+
+    fn is_there(&self, path: &str) -> io::Result<bool> {
+        match self.io.stat(&self.root, path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The trash: what goes is renamed there first, and deleted only after a second look.
+//!
+//! A batch is one sweep's. Its paths repeat the store's, so they say what each thing is and where it
+//! belongs, whatever happened to the janitor meanwhile:
+//!
+//! - `pending/<sweep>/…` was taken away and may still come back. After a crash all of it is put
+//!   back, and the next sweep decides anew.
+//! - `condemned/<sweep>/…` passed the second look. One rename makes the step from the one to the
+//!   other, so a half-deleted thing is never mistaken for one to put back.
+
+use std::io;
+
+use jiff::Timestamp;
+use rayon::prelude::*;
+use rustix::io::Errno;
+
+use super::ages::same_parent;
+use super::io::{Dir, Kind};
+use super::links::{self, Link};
+use super::{Place, Store, StoreLock, layout, mutate};
+use crate::model::{Code, Digest, Problem, Severity};
+use crate::stop::{Interrupted, Stop};
+
+/// What is to be taken away, and what it must look like in that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// What and where.
+    pub place: Place,
+    /// What its link says, and when the link was written; `None` for a directory without a link.
+    pub link: Option<(Digest, Timestamp)>,
+}
+
+/// What came of taking one thing away.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is in the trash.
+    Moved,
+    /// It is not what was decided on, and was left or put back.
+    Changed(String),
+    /// It was gone already.
+    Gone,
+    /// It could not be moved.
+    Failed(String),
+    /// A stop was asked for before its turn.
+    NotTried,
+}
+
+/// What an interrupted sweep had left.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    /// Put back where it belongs.
+    pub put_back: Vec<Place>,
+    /// Newer content was in its place; the old was deleted.
+    pub superseded: Vec<Place>,
+    /// What could not be dealt with.
+    pub problems: Vec<Problem>,
+}
+
+/// One sweep's part of the trash.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    store: &'a Store,
+    lock: &'a StoreLock,
+    id: String,
+}
+
+impl Store {
+    /// Begins a batch; nothing is made in the store before something is taken.
+    pub fn batch<'a>(&'a self, lock: &'a StoreLock, sweep: &str) -> Batch<'a> {
+        Batch { store: self, lock, id: sweep.to_owned() }
+    }
+
+    /// Puts back what an interrupted sweep had taken, and finishes deleting what it had condemned.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn settle_leftovers(&self, lock: &StoreLock, stop: &Stop) -> Result<Leftovers, Interrupted> {
+        let mut left = Leftovers::default();
+        for sweep in self.trash_entries(lock, layout::PENDING, &mut left.problems) {
+            let batch = self.batch(lock, &sweep);
+            let mut places = Vec::new();
+            if let Err(error) = self.find_places(lock, &batch.pending(""), "", &mut places) {
+                left.problems.push(failed(&batch.pending(""), &error));
+                continue;
+            }
+            places.sort_unstable();
+            for (place, back) in places.iter().zip(batch.put_back(&places, stop)?) {
+                match back {
+                    Ok(true) => left.put_back.push(place.clone()),
+                    Ok(false) => left.superseded.push(place.clone()),
+                    Err(error) => left.problems.push(failed(&place.to_string(), &error)),
+                }
+            }
+            if left.problems.is_empty() {
+                left.problems.extend(batch.condemn().err().map(|error| failed(&sweep, &error)));
+            }
+        }
+        self.delete_condemned(lock, &mut left.problems, stop)?;
+        Ok(left)
+    }
+
+    fn delete_condemned(
+        &self,
+        lock: &StoreLock,
+        problems: &mut Vec<Problem>,
+        stop: &Stop,
+    ) -> Result<(), Interrupted> {
+        for sweep in self.trash_entries(lock, layout::CONDEMNED, problems) {
+            stop.check()?;
+            let path = format!("{}/{sweep}", layout::CONDEMNED);
+            problems.extend(self.empty_trash(lock, &path).err().map(|error| failed(&path, &error)));
+        }
+        Ok(())
+    }
+
+    /// Deletes one condemned batch, its repositories at the same time.
+    fn empty_trash(&self, lock: &StoreLock, path: &str) -> io::Result<()> {
+        let mut places = Vec::new();
+        self.find_places(lock, path, "", &mut places)?;
+        places.sort_unstable();
+        let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
+        let group = |group: &&[Place]| -> io::Result<()> {
+            let dir = self.io.open_dir(&lock.dir, &format!("{path}/{}", group[0].parent()))?;
+            group.par_iter().try_for_each(|place| mutate::remove_trash(&self.io, &dir, &place.file_name()))
+        };
+        self.pool.install(|| groups.par_iter().try_for_each(group))?;
+        mutate::remove_trash(&self.io, &lock.dir, path)
+    }
+
+    fn trash_entries(&self, lock: &StoreLock, path: &str, problems: &mut Vec<Problem>) -> Vec<String> {
+        let listed = self.io.open_dir(&lock.dir, path).and_then(|dir| self.io.list(&dir));
+        match listed {
+            Ok(entries) => {
+                entries.into_iter().filter(|entry| entry.kind == Kind::Dir).map(|entry| entry.name).collect()
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                problems.push(failed(path, &error));
+                Vec::new()
+            }
+        }
+    }
+
+    fn find_places(
+        &self,
+        lock: &StoreLock,
+        base: &str,
+        below: &str,
+        places: &mut Vec<Place>,
+    ) -> io::Result<()> {
+        let path = if below.is_empty() { base.to_owned() } else { format!("{base}/{below}") };
+        let dir = self.io.open_dir(&lock.dir, &path)?;
+        for entry in self.io.list(&dir)? {
+            let below = if below.is_empty() { entry.name } else { format!("{below}/{}", entry.name) };
+            match Place::parse(&below) {
+                Some(place) => places.push(place),
+                None if entry.kind == Kind::Dir => self.find_places(lock, base, &below, places)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Batch<'_> {
+    /// Takes things away, each by one rename, checked just before and again in the trash.
+    ///
+    /// `expected` is sorted by place. The answers come in the same order.
+    pub fn take(&self, expected: &[Expected], stop: &Stop) -> Vec<Taken> {
+        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
+        let take_group = |group: &&[Expected]| -> Vec<Taken> {
+            if stop.check().is_err() {
+                return group.iter().map(|_| Taken::NotTried).collect();
+            }
+            let parent = group[0].place.parent();
+            let opened = self.store.io.open_dir(&self.store.root, &parent).and_then(|from| {
+                let to = self.pending(&parent);
+                mutate::make_dirs(&self.store.io, &self.lock.dir, &to)?;
+                Ok((from, self.store.io.open_dir(&self.lock.dir, &to)?))
+            });
+            match opened {
+                Ok((from, to)) => group
+                    .par_iter()
+                    .map(|expected| {
+                        if stop.check().is_err() {
+                            return Taken::NotTried;
+                        }
+                        self.take_one(&from, &to, expected)
+                    })
+                    .collect(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    group.iter().map(|_| Taken::Gone).collect()
+                }
+                Err(error) => group.iter().map(|_| Taken::Failed(error.to_string())).collect(),
+            }
+        };
+        self.store.pool.install(|| groups.par_iter().map(take_group).collect::<Vec<_>>()).into_iter().flatten().collect()
+    }
+
+    fn take_one(&self, from: &Dir, to: &Dir, expected: &Expected) -> Taken {
+        let io = &self.store.io;
+        let name = expected.place.file_name();
+        match self.check(from, expected) {
+            Checked::AsExpected => {}
+            Checked::Gone => return Taken::Gone,
+            Checked::Differs(why) => return Taken::Changed(why),
+        }
+        match mutate::rename_dir(io, from, &name, to, &name) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Taken::Gone,
+            Err(error) => return Taken::Failed(error.to_string()),
+        }
+        let why = match self.check(to, expected) {
+            Checked::AsExpected => return Taken::Moved,
+            Checked::Gone => "its link went away in that moment".to_owned(),
+            Checked::Differs(why) => why,
+        };
+        match put_back_one(self.store, to, from, &name) {
+            Ok(true) => Taken::Changed(format!("{why}; it was put back")),
+            Ok(false) => Taken::Changed(format!("{why}; newer content took its place")),
+            Err(error) => Taken::Failed(format!("{why}; putting it back failed and is tried again by the next sweep: {error}")),
+        }
+    }
+
+    /// Looks again at what is in the trash. `true` where it still is what was taken.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn recheck(&self, expected: &[Expected], stop: &Stop) -> Result<Vec<bool>, Interrupted> {
+        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
+        let group = |group: &&[Expected]| -> Result<Vec<bool>, Interrupted> {
+            stop.check()?;
+            let dir = self.store.io.open_dir(&self.lock.dir, &self.pending(&group[0].place.parent()));
+            let Ok(dir) = dir else { return Ok(vec![false; group.len()]) };
+            Ok(group
+                .par_iter()
+                .map(|expected| matches!(self.check(&dir, expected), Checked::AsExpected))
+                .collect())
+        };
+        let checked: Vec<Vec<bool>> =
+            self.store.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
+        Ok(checked.into_iter().flatten().collect())
+    }
+
+    /// Puts things back where they belong: `true` when it is back, `false` when newer content is in
+    /// its place and stays there. `places` is sorted.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; what is still in the trash is put back by the next
+    /// sweep.
+    pub fn put_back(&self, places: &[Place], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
+        let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
+        let group = |group: &&[Place]| -> Result<Vec<io::Result<bool>>, Interrupted> {
+            stop.check()?;
+            let parent = group[0].parent();
+            let open = || {
+                let from = self.store.io.open_dir(&self.lock.dir, &self.pending(&parent))?;
+                let to = match self.store.io.open_dir(&self.store.root, &parent) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        mutate::make_dirs(&self.store.io, &self.store.root, &parent)?;
+                        self.store.io.open_dir(&self.store.root, &parent)?
+                    }
+                    opened => opened?,
+                };
+                Ok::<_, io::Error>((from, to))
+            };
+            Ok(match open() {
+                Ok((from, to)) => {
+                    group.par_iter().map(|place| put_back_one(self.store, &from, &to, &place.file_name())).collect()
+                }
+                Err(error) => {
+                    group.iter().map(|_| Err(io::Error::new(error.kind(), error.to_string()))).collect()
+                }
+            })
+        };
+        let done: Vec<_> =
+            self.store.pool.install(|| groups.par_iter().map(group).collect::<Result<Vec<_>, Interrupted>>())?;
+        Ok(done.into_iter().flatten().collect())
+    }
+
+    /// The second look was taken: from here on, what is left in the batch is only deleted.
+    ///
+    /// # Errors
+    /// Whatever the system says; then everything stays pending.
+    pub fn condemn(&self) -> io::Result<()> {
+        let io = &self.store.io;
+        match io.stat(&self.lock.dir, &self.pending("")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            stat => stat?,
+        };
+        mutate::make_dirs(io, &self.lock.dir, layout::CONDEMNED)?;
+        let from = io.open_dir(&self.lock.dir, layout::PENDING)?;
+        let to = io.open_dir(&self.lock.dir, layout::CONDEMNED)?;
+        mutate::rename_dir(io, &from, &self.id, &to, &self.id)
+    }
+
+    /// Deletes what was condemned.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; the next sweep goes on.
+    pub fn delete(self, stop: &Stop) -> Result<Vec<Problem>, Interrupted> {
+        let mut problems = Vec::new();
+        self.store.delete_condemned(self.lock, &mut problems, stop)?;
+        Ok(problems)
+    }
+
+    fn pending(&self, below: &str) -> String {
+        let slash = if below.is_empty() { "" } else { "/" };
+        format!("{}/{}{slash}{below}", layout::PENDING, self.id)
+    }
+
+    fn check(&self, dir: &Dir, expected: &Expected) -> Checked {
+        match (links::read(&self.store.io, dir, &expected.place.link()), &expected.link) {
+            (Link::To(digest, written), Some((wanted, at))) if digest == *wanted && written == *at => {
+                Checked::AsExpected
+            }
+            (Link::To(..), _) => Checked::Differs("it was pushed again meanwhile".into()),
+            (Link::Missing, None) => Checked::AsExpected,
+            (Link::Missing, Some(_)) => Checked::Gone,
+            (Link::Bad(_), _) => Checked::Differs("it is being written".into()),
+            (Link::Unreadable(error), _) => Checked::Differs(format!("its link cannot be read: {error}")),
+        }
+    }
+}
+
+enum Checked {
+    AsExpected,
+    Gone,
+    Differs(String),
+}
+
+fn put_back_one(store: &Store, from: &Dir, to: &Dir, name: &str) -> io::Result<bool> {
+    match mutate::rename_dir(&store.io, from, name, to, name) {
+        Ok(()) => Ok(true),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+fn failed(path: &str, error: &io::Error) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        code: Code::ActionFailed,
+        repository: None,
+        path: path.to_owned(),
+        cause: error.to_string(),
+        remedy: "check the storage; the next sweep tries again".into(),
+    }
+}
