@@ -1,0 +1,79 @@
+# `make` lists what there is.
+COMPOSE ?= docker compose
+CARGO ?= cargo
+# For one-shot runs, as in `make gc ARGS="--output json"`.
+ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build up down logs ps gc audit demo test test-unit test-integration test-compose fmt lint docs bench deps clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+## The stack (Docker with Compose 2.24 or newer)
+
+build: ## Build the janitor's image
+	$(COMPOSE) build
+
+up: ## Start the registry and the janitor, wait until both are healthy
+	$(COMPOSE) up --detach --build --wait
+
+down: ## Stop both; the store stays
+	$(COMPOSE) down
+
+logs: ## Follow the logs
+	$(COMPOSE) logs --follow --tail 100
+
+ps: ## Show the state of both
+	$(COMPOSE) ps
+
+# Settings come from the shell, .env and the defaults, in this order: KEEP_LAST_N=3 make gc
+gc: ## One sweep now, also beside the running loop
+	$(COMPOSE) run --rm --no-deps -T -e RUN_ONCE=true -e DRY_RUN=false janitor $(ARGS)
+
+audit: ## Say what a sweep would remove and why; changes nothing
+	$(COMPOSE) run --rm --no-deps -T -e RUN_ONCE=true -e DRY_RUN=true janitor $(ARGS)
+
+## Without Docker
+
+demo: ## Show a sweep on a real registry, from nothing, without Docker
+	@scripts/demo.sh
+
+## Development
+
+test: deps lint docs ## Everything: format, lints, docs, all tests, the stack on Docker
+	$(CARGO) nextest run --workspace --locked
+	$(CARGO) test --workspace --locked --doc
+	scripts/compose-test.sh
+
+test-unit: deps ## Unit tests only
+	$(CARGO) nextest run --workspace --locked --lib --bins
+
+test-integration: deps ## Tests on a real registry, then the stack on Docker
+	$(CARGO) nextest run --workspace --locked --test '*'
+	scripts/compose-test.sh
+
+test-compose: ## Only the stack on Docker
+	scripts/compose-test.sh
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+lint: ## Check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+docs: ## Build the documentation of the code
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --locked --no-deps --document-private-items
+
+bench: ## Measure against the stock collector and `find`
+	$(CARGO) bench --locked
+
+deps: ## Install what the tests need (Debian, Ubuntu)
+	@scripts/deps.sh registry skopeo nextest
+
+clean: ## Remove what was built here
+	$(CARGO) clean
+	rm -rf dist

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs what is named and missing: registry, skopeo, nextest.
+# On other systems than Debian and Ubuntu it says what to install by hand.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib/packages.sh
+. scripts/lib/packages.sh
+
+NEXTEST_VERSION=0.9.143
+
+for wanted in "$@"; do
+    case $wanted in
+    registry)
+        registry_binary >/dev/null || {
+            install_packages docker-registry
+            without_service docker-registry
+        }
+        ;;
+    skopeo)
+        command -v skopeo >/dev/null || install_packages skopeo
+        ;;
+    nextest)
+        # Its own optimised build takes several minutes and would be used once: built plainly.
+        cargo nextest --version >/dev/null 2>&1 || cargo install --locked --debug "cargo-nextest@$NEXTEST_VERSION"
+        ;;
+    *)
+        die "unknown dependency: $wanted"
+        ;;
+    esac
+done
