@@ -178,6 +178,20 @@ impl Client {
         Ok(pulled)
     }
 
+    /// Deletes a manifest by digest, and with it every tag that holds it.
+    #[track_caller]
+    pub fn delete(&self, repository: &str, digest: &Digest) {
+        let response = self
+            .agent
+            .delete(self.url(&format!("/v2/{repository}/manifests/{digest}")))
+            .call()
+            .map_err(|error| error.to_string());
+        let deleted = response.and_then(|response| expect_status(response, StatusCode::ACCEPTED));
+        if let Err(refusal) = deleted {
+            panic!("deleting {repository}@{digest}: {refusal}");
+        }
+    }
+
     /// A repository's tags, in the registry's words; none for a repository it does not know.
     pub fn tags(&self, repository: &str) -> BTreeSet<String> {
         self.get_json(&format!("/v2/{repository}/tags/list"))["tags"]

@@ -1,0 +1,26 @@
+//! The janitor's binary on the real registry: each file tells one theme of what it promises.
+//!
+//! Black box: a test pushes and pulls over HTTP, runs the binary, and reads the store with the harness's own
+//! eyes. The registry and skopeo come from Debian's packages; without them a test fails and names the package.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod audit;
+mod collector;
+mod companions;
+mod damage;
+mod emptied;
+mod guards;
+mod idle;
+mod keep_last_n;
+mod locking;
+mod multi_arch;
+mod nested;
+mod repush;
+mod settings;
+mod signals;
+mod stage;

@@ -1,0 +1,144 @@
+//! A setting that is wrong stops the janitor before it looks at the store.
+
+use janitor_testkit::{Janitor, Registry, Tree};
+
+use crate::stage::{janitor, push_versions};
+
+/// One store for the whole table.
+fn registry_with_images() -> Registry {
+    let registry = Registry::start();
+    push_versions(&registry, "app", 3);
+    registry
+}
+
+/// Exit 2, exactly one line that names all of these, and a store that nobody touched.
+#[track_caller]
+fn assert_refused(registry: &Registry, janitor: &Janitor, named: &[&str]) {
+    let before = Tree::of(registry.store());
+    let outcome = janitor.run().assert_code(2);
+    before.assert_unchanged(&Tree::of(registry.store()));
+    assert_eq!(outcome.stdout, "", "a refusal is no report");
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "one line was expected:\n{}", outcome.stderr);
+    for word in named {
+        assert!(lines[0].contains(word), "{word:?} is not in: {}", lines[0]);
+    }
+}
+
+#[test]
+fn a_bad_value_is_refused_in_one_line_that_says_what_is_allowed() {
+    let registry = registry_with_images();
+    for (name, value, allowed) in [
+        ("KEEP_LAST_N", "ten", "number"),
+        ("KEEP_LAST_N", "-1", "number"),
+        ("KEEP_LAST_N", "2.5", "number"),
+        ("KEEP_LAST_N", "99999999999999999999999", "number"),
+        ("DRY_RUN", "treu", "true"),
+        ("RUN_ONCE", "si", "true"),
+        ("RUN_GC", "maybe", "false"),
+        ("GC_DELETE_UNTAGGED", "ja", "false"),
+        ("GC_ENGINE", "native", "registry"),
+        ("GC_ENGINE", "fast", "auto"),
+        ("GC_GRACE", "soon", "1h"),
+        ("GC_GRACE", "-1h", "1h"),
+        ("GC_SETTLE", "a while", "60s"),
+        ("GC_TIMEOUT", "never", "6h"),
+        ("JANITOR_INTERVAL_SECS", "often", "1h"),
+        ("JANITOR_INTERVAL_SECS", "0", "1"),
+        ("JANITOR_LOCK_WAIT", "long", "s"),
+        ("JANITOR_JOBS", "0", "1"),
+        ("JANITOR_JOBS", "many", "number"),
+        ("JANITOR_OUTPUT", "yaml", "json"),
+        ("JANITOR_UNSAFE_KEEP_NONE", "oui", "true"),
+        ("LOG_FORMAT", "xml", "json"),
+        ("LOG_LEVEL", "loud", "debug"),
+    ] {
+        let janitor = janitor(&registry).env(name, value);
+        assert_refused(&registry, &janitor, &[name, value, allowed]);
+    }
+}
+
+#[test]
+fn an_empty_value_is_not_a_default() {
+    let registry = registry_with_images();
+    for name in [
+        "KEEP_LAST_N",
+        "DRY_RUN",
+        "RUN_GC",
+        "GC_GRACE",
+        "GC_ENGINE",
+        "JANITOR_DATA_DIR",
+        "JANITOR_REGISTRY_CONFIG",
+        "JANITOR_REGISTRY_BIN",
+    ] {
+        assert_refused(&registry, &janitor(&registry).env(name, ""), &[name]);
+    }
+}
+
+#[test]
+fn a_misspelt_setting_is_refused() {
+    let registry = registry_with_images();
+    for (name, meant) in [
+        ("KEEP_LAST", "KEEP_LAST_N"),
+        ("KEEP_LASTN", "KEEP_LAST_N"),
+        ("JANITOR_INTERVAL", "JANITOR_INTERVAL_SECS"),
+        ("GC_GRACES", "GC_GRACE"),
+        ("DRYRUN", "DRY_RUN"),
+        ("DRY_RUNS", "DRY_RUN"),
+        ("RUN_ONC", "RUN_ONCE"),
+    ] {
+        let janitor = janitor(&registry).env(name, "1");
+        assert_refused(&registry, &janitor, &[name, meant]);
+    }
+    let unknown = janitor(&registry).env("JANITOR_FROBNICATE", "1");
+    assert_refused(&registry, &unknown, &["JANITOR_FROBNICATE"]);
+}
+
+#[test]
+fn other_programs_variables_are_none_of_our_business() {
+    let registry = registry_with_images();
+    janitor(&registry)
+        .env("HOSTNAME", "box")
+        .env("LANG", "C.UTF-8")
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .env("REGISTRY_LOG_LEVEL", "warn")
+        .run()
+        .assert_code(0);
+}
+
+#[test]
+fn a_bad_flag_is_refused_too() {
+    let registry = registry_with_images();
+    for (flag, named) in [
+        ("--keep-last-n=ten", "ten"),
+        ("--dry-run=treu", "treu"),
+        ("--gc-engine=native", "native"),
+        ("--gc-grace=soon", "soon"),
+    ] {
+        let name = flag.split('=').next().unwrap();
+        assert_refused(&registry, &janitor(&registry).arg(flag), &[name, named]);
+    }
+    let before = Tree::of(registry.store());
+    let unknown = janitor(&registry).arg("--keep-everything").run();
+    assert!(unknown.assert_code(2).stderr.contains("--keep-everything"));
+    before.assert_unchanged(&Tree::of(registry.store()));
+}
+
+#[test]
+fn keeping_no_tag_at_all_has_to_be_said_twice() {
+    let registry = registry_with_images();
+    assert_refused(
+        &registry,
+        &janitor(&registry).keep(0),
+        &["KEEP_LAST_N", "0", "JANITOR_UNSAFE_KEEP_NONE"],
+    );
+
+    janitor(&registry)
+        .keep(0)
+        .env("JANITOR_UNSAFE_KEEP_NONE", "true")
+        .run()
+        .assert_code(0);
+
+    assert!(registry.client().tags("app").is_empty());
+    assert!(registry.view().blobs().is_empty());
+}
