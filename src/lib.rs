@@ -1,4 +1,11 @@
 //! Keeps a self-hosted container registry from growing forever.
+pub mod apply;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod gc;
 pub mod model;
+pub mod plan;
+pub mod policy;
 pub mod stop;
 pub mod store;

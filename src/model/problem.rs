@@ -32,8 +32,8 @@ pub enum Code {
     WrongHash,
     /// A manifest is not JSON of a known shape.
     BadManifest,
-    /// A repository has a revision whose manifest is gone.
-    DanglingRevision,
+    /// A tag names a manifest that is not there.
+    ManifestMissing,
     /// A name that the registry could not have written.
     OddName,
     /// A symbolic link or other kind of file where the registry makes directories.
@@ -59,7 +59,7 @@ impl Code {
             Self::TagWithoutLink => "tag-without-link",
             Self::WrongHash => "wrong-hash",
             Self::BadManifest => "bad-manifest",
-            Self::DanglingRevision => "dangling-revision",
+            Self::ManifestMissing => "manifest-missing",
             Self::OddName => "odd-name",
             Self::OddKind => "odd-kind",
             Self::ClockSkew => "clock-skew",

@@ -45,11 +45,17 @@ pub struct Verdict {
 
 impl Verdict {
     fn keep(reason: Reason) -> Self {
-        Self { keep: true, reasons: vec![reason] }
+        Self {
+            keep: true,
+            reasons: vec![reason],
+        }
     }
 
     fn remove(reason: Reason) -> Self {
-        Self { keep: false, reasons: vec![reason] }
+        Self {
+            keep: false,
+            reasons: vec![reason],
+        }
     }
 }
 
@@ -63,7 +69,10 @@ impl Policy {
     ) -> Vec<Verdict> {
         let tags = &repository.tags;
         if repository.in_doubt {
-            return tags.iter().map(|_| Verdict::keep(Reason::InDoubt)).collect();
+            return tags
+                .iter()
+                .map(|_| Verdict::keep(Reason::InDoubt))
+                .collect();
         }
         let graph = Graph::of(repository, manifests);
         let companions = Companions::of(repository, manifests);
@@ -79,7 +88,9 @@ impl Policy {
             }
         }
         ranked.sort_by(|(a, pushed_a), (b, pushed_b)| {
-            pushed_b.cmp(pushed_a).then_with(|| natural(&tags[*b], &tags[*a]))
+            pushed_b
+                .cmp(pushed_a)
+                .then_with(|| natural(&tags[*b], &tags[*a]))
         });
         let mut kept: HashSet<&Digest> = HashSet::new();
         let mut gone: HashSet<&Digest> = HashSet::new();
@@ -87,22 +98,31 @@ impl Policy {
             let stays = rank <= self.keep_last;
             graph.extend(if stays { &mut kept } else { &mut gone }, tags[at].digest());
             verdicts[at] = Some(if stays {
-                Verdict::keep(Reason::Newest { rank, of: self.keep_last })
+                Verdict::keep(Reason::Newest {
+                    rank,
+                    of: self.keep_last,
+                })
             } else {
-                Verdict::remove(Reason::BeyondKeepLast { rank, keep: self.keep_last })
+                Verdict::remove(Reason::BeyondKeepLast {
+                    rank,
+                    keep: self.keep_last,
+                })
             });
         }
 
         // A companion may itself have companions, so go on until nothing more follows.
-        let mut waiting: Vec<(usize, &Digest)> =
-            (0..tags.len()).filter_map(|at| Some((at, companions.subject(at)?))).collect();
+        let mut waiting: Vec<(usize, &Digest)> = (0..tags.len())
+            .filter_map(|at| Some((at, companions.subject(at)?)))
+            .collect();
         loop {
             let before = waiting.len();
             waiting.retain(|(at, subject)| {
                 let follows = kept.contains(subject);
                 if follows {
                     graph.extend(&mut kept, tags[*at].digest());
-                    verdicts[*at] = Some(Verdict::keep(Reason::FollowsImage { image: (*subject).clone() }));
+                    verdicts[*at] = Some(Verdict::keep(Reason::FollowsImage {
+                        image: (*subject).clone(),
+                    }));
                 }
                 !follows
             });
@@ -116,12 +136,19 @@ impl Policy {
             let Some(young) = young else { break };
             let (at, subject) = waiting.swap_remove(young);
             graph.extend(&mut kept, tags[at].digest());
-            verdicts[at] = Some(Verdict::keep(Reason::ImageMayCome { image: subject.clone() }));
+            verdicts[at] = Some(Verdict::keep(Reason::ImageMayCome {
+                image: subject.clone(),
+            }));
         }
         for (at, subject) in waiting {
-            verdicts[at] = Some(Verdict::remove(Reason::ImageGone { image: subject.clone() }));
+            verdicts[at] = Some(Verdict::remove(Reason::ImageGone {
+                image: subject.clone(),
+            }));
         }
-        verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| Verdict::keep(Reason::InDoubt))).collect()
+        verdicts
+            .into_iter()
+            .map(|verdict| verdict.unwrap_or_else(|| Verdict::keep(Reason::InDoubt)))
+            .collect()
     }
 
     fn is_young(&self, tag: &Tag, now: Timestamp) -> bool {

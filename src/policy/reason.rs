@@ -62,9 +62,15 @@ impl fmt::Display for Reason {
         match self {
             Self::Newest { rank, of } => write!(f, "number {rank} of the newest {of}"),
             Self::FollowsImage { image } => write!(f, "serves {}, which stays", image.short()),
-            Self::ImageMayCome { image } => write!(f, "serves {}, which may still be pushed", image.short()),
-            Self::InDoubt => f.write_str("something in this repository is in doubt, so it loses no tag"),
-            Self::BeyondKeepLast { rank, keep } => write!(f, "number {rank} by push time, {keep} are kept"),
+            Self::ImageMayCome { image } => {
+                write!(f, "serves {}, which may still be pushed", image.short())
+            }
+            Self::InDoubt => {
+                f.write_str("something in this repository is in doubt, so it loses no tag")
+            }
+            Self::BeyondKeepLast { rank, keep } => {
+                write!(f, "number {rank} by push time, {keep} are kept")
+            }
             Self::ImageGone { image } => write!(f, "serves {}, which does not stay", image.short()),
         }
     }

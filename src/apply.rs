@@ -1,0 +1,180 @@
+//! Acting on tags, revisions and layer links: taken away, looked at again, put back or condemned.
+//!
+//! A client that asks whether a manifest is there, and skips its push because it is, leaves no trace
+//! on disk. So no age alone makes a removal sound: the rename into the trash is the barrier after
+//! which such a client gets a clear "not there", and a second, complete look, begun long enough
+//! after it, finds whatever was referenced in between. That goes back to its place.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::gc::mark::Graph;
+use crate::model::{Code, Digest, Manifest, Problem, RepoName, Severity, Tag};
+use crate::stop::{Interrupted, Stop};
+use crate::store::{Batch, Expected, Look, Place, Taken};
+
+/// What came of taking things away.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// In the trash now, sorted by place.
+    pub taken: Vec<Expected>,
+    /// Changed since it was decided on, and kept.
+    pub changed: Vec<Place>,
+    /// Could not be taken away.
+    pub failed: Vec<Place>,
+    /// What to tell about it.
+    pub problems: Vec<Problem>,
+}
+
+/// Takes things away. `expected` is sorted by place.
+///
+/// # Errors
+/// [`Interrupted`] when a stop was asked for; what was taken stays in the trash, and the next sweep
+/// puts it back.
+pub fn take(
+    batch: &Batch<'_>,
+    expected: Vec<Expected>,
+    stop: &Stop,
+) -> Result<Applied, Interrupted> {
+    let mut applied = Applied::default();
+    let taken = batch.take(&expected, stop);
+    for (expected, taken) in expected.into_iter().zip(taken) {
+        match taken {
+            Taken::Moved => applied.taken.push(expected),
+            Taken::Gone | Taken::NotTried => {}
+            Taken::Changed(why) => {
+                applied.problems.push(told(
+                    &expected.place,
+                    Severity::Note,
+                    Code::ChangedMeanwhile,
+                    why,
+                ));
+                applied.changed.push(expected.place);
+            }
+            Taken::Failed(why) => {
+                applied.problems.push(told(
+                    &expected.place,
+                    Severity::Error,
+                    Code::ActionFailed,
+                    why,
+                ));
+                applied.failed.push(expected.place);
+            }
+        }
+    }
+    stop.check()?;
+    Ok(applied)
+}
+
+/// What the second look found.
+#[derive(Debug, Default)]
+pub struct SecondLook {
+    /// Put back, or replaced by newer content.
+    pub rescued: Vec<Place>,
+    /// What to tell about it.
+    pub problems: Vec<Problem>,
+}
+
+/// Decides, from a second look, what has to come back. `manifests` has the new ones in it already.
+///
+/// Tags come back when what is in the trash is not what was taken (`changed_tags`). Revisions come
+/// back when anything in place now leads to them; layer links, when their repository has a tag or a
+/// revision again. Where the second look itself is in doubt, everything of that repository does.
+pub fn needed_back(
+    taken: &[Expected],
+    changed_tags: &HashSet<&Place>,
+    look: &Look,
+    manifests: &HashMap<Digest, Manifest>,
+) -> Vec<Place> {
+    let mut trashed: HashMap<&RepoName, Vec<&Digest>> = HashMap::new();
+    for expected in taken {
+        if let Place::Revision(name, digest) = &expected.place {
+            trashed.entry(name).or_default().push(digest);
+        }
+    }
+    let mut needed: HashSet<(&RepoName, &Digest)> = HashSet::new();
+    let mut doubtful: HashSet<&RepoName> = HashSet::new();
+    let mut alive: HashSet<&RepoName> = HashSet::new();
+    for repository in &look.repositories {
+        let name = &repository.name;
+        if repository.in_doubt {
+            doubtful.insert(name);
+        }
+        if !repository.tags.is_empty() || !repository.revisions.is_empty() {
+            alive.insert(name);
+        }
+        let mut graph = Graph::of(repository, manifests);
+        let trashed = trashed.get(name).map_or(&[][..], Vec::as_slice);
+        for digest in trashed {
+            graph.add(digest);
+        }
+        let closure = graph.closure(
+            repository
+                .tags
+                .iter()
+                .filter_map(Tag::digest)
+                .chain(&repository.revisions),
+        );
+        needed.extend(
+            trashed
+                .iter()
+                .filter(|digest| closure.contains(*digest))
+                .map(|digest| (name, *digest)),
+        );
+    }
+    // A doubt without a repository may concern any of them.
+    let any = look
+        .problems
+        .iter()
+        .any(|it| it.severity >= Severity::Doubt && it.repository.is_none());
+    let back = |place: &Place| match place {
+        Place::Tag(..) => changed_tags.contains(place),
+        Place::Revision(name, digest) => {
+            any || doubtful.contains(name) || needed.contains(&(name, digest))
+        }
+        Place::Layer(name, _) => any || doubtful.contains(name) || alive.contains(name),
+    };
+    taken
+        .iter()
+        .map(|expected| &expected.place)
+        .filter(|place| back(place))
+        .cloned()
+        .collect()
+}
+
+/// Puts back what the second look asks for.
+///
+/// # Errors
+/// [`Interrupted`] when a stop was asked for; the next sweep puts the rest back.
+pub fn rescue(batch: &Batch<'_>, back: &[Place], stop: &Stop) -> Result<SecondLook, Interrupted> {
+    let mut look = SecondLook::default();
+    for (place, outcome) in back.iter().zip(batch.put_back(back, stop)?) {
+        match outcome {
+            Ok(_) => {
+                look.rescued.push(place.clone());
+                let why = "it was needed again between the two looks, and was put back".to_owned();
+                look.problems
+                    .push(told(place, Severity::Note, Code::ChangedMeanwhile, why));
+            }
+            Err(error) => {
+                let why = format!("it is needed again and could not be put back: {error}");
+                look.problems
+                    .push(told(place, Severity::Error, Code::ActionFailed, why));
+            }
+        }
+    }
+    Ok(look)
+}
+
+fn told(place: &Place, severity: Severity, code: Code, cause: String) -> Problem {
+    Problem {
+        severity,
+        code,
+        repository: Some(place.repository().clone()),
+        path: place.to_string(),
+        cause,
+        remedy: match severity {
+            Severity::Note => "nothing; the next sweep decides anew".into(),
+            _ => "check the storage; the next sweep tries again".into(),
+        },
+    }
+}

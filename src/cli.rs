@@ -1,0 +1,216 @@
+//! What was typed: flags, and the environment variables that stand in for them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser as _};
+use clap::{Parser, Subcommand};
+
+use crate::config::{EngineChoice, LogFormat, LogLevel, OutputFormat};
+
+/// Shown above the options.
+const ABOUT: &str = "Keeps a self-hosted container registry from growing forever";
+
+const LONG_ABOUT: &str = "\
+Keeps a self-hosted container registry (CNCF Distribution, filesystem driver) from growing forever.
+
+A sweep looks at the registry's store, keeps the newest tags of each repository by push time, removes \
+the others and the manifests that no tag reaches any more, and runs the registry's own \
+garbage-collect to give the disk space back. Signatures and other companions follow their image; \
+multi-arch images stay whole. What cannot be trusted is kept and reported.
+
+Without a command, janitor sweeps every JANITOR_INTERVAL_SECS until it is stopped; with --run-once, \
+once. --dry-run says what would go and changes nothing.";
+
+const AFTER: &str = "\
+Each option can be given by the variable in brackets instead; an option wins over its variable.
+Misspelt JANITOR_, GC_ and KEEP_ variables are errors.
+
+Exit codes:
+  0    done
+  1    failed
+  2    wrong usage or configuration; nothing was done
+  3    finished, but something was kept in doubt, failed, or is broken
+  10   there is no store (never pushed to, or the storage is not mounted)
+  11   another janitor holds the lock
+  12   refused by a guard
+  130  interrupted (143 by SIGTERM); the next sweep tidies up
+
+Examples:
+  janitor --run-once --dry-run --keep-last-n 5     what would a sweep remove?
+  janitor --run-once --data-dir /mnt/box/registry  one sweep of a store that is mounted there
+  janitor --run-once --output json | jq .totals    the same, for a script";
+
+/// The command line of `janitor`.
+#[derive(Debug, Parser)]
+#[command(name = "janitor", version, about = ABOUT, long_about = LONG_ABOUT, after_long_help = AFTER, max_term_width = 100)]
+pub struct Cli {
+    /// What to do instead of sweeping.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// What a sweep is to do.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What to do instead of sweeping.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Tell by the exit code whether the loop is alive: 0 when it is, 1 when it is not
+    Health,
+}
+
+/// What a sweep is to do. Every one of these is a flag and a variable.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "these are switches")]
+pub struct Settings {
+    /// Tags kept in each repository, newest by push time
+    #[arg(long, env = "KEEP_LAST_N", value_name = "N", default_value = "10", value_parser = count, help_heading = "Retention")]
+    pub keep_last_n: u32,
+
+    /// Permit --keep-last-n 0, which removes every tag of every repository
+    #[arg(long, env = "JANITOR_UNSAFE_KEEP_NONE", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
+    pub unsafe_keep_none: bool,
+
+    /// Remove manifests that no tag reaches, so that their blobs can be reclaimed
+    #[arg(long, env = "GC_DELETE_UNTAGGED", value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
+    pub gc_delete_untagged: bool,
+
+    /// Age below which a manifest or blob that nothing reaches is kept
+    ///
+    /// A push in progress looks like garbage until its last step, so do not go below the time that
+    /// your longest push takes.
+    #[arg(long, env = "GC_GRACE", value_name = "DURATION", default_value = "1h", value_parser = duration, help_heading = "Retention")]
+    pub gc_grace: Duration,
+
+    /// Say what would go and change nothing
+    #[arg(long, env = "DRY_RUN", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Running")]
+    pub dry_run: bool,
+
+    /// Sweep once, then exit
+    #[arg(long, env = "RUN_ONCE", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Running")]
+    pub run_once: bool,
+
+    /// Time between the starts of two sweeps: seconds, or a duration such as 30m or 1h
+    #[arg(long, env = "JANITOR_INTERVAL_SECS", value_name = "SECS", default_value = "3600", value_parser = interval, help_heading = "Running")]
+    pub interval_secs: Duration,
+
+    /// How long a single sweep waits for another janitor's lock
+    #[arg(long, env = "JANITOR_LOCK_WAIT", value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Running")]
+    pub lock_wait: Duration,
+
+    /// File operations under way at the same time
+    #[arg(long, env = "JANITOR_JOBS", value_name = "N", default_value = "16", value_parser = jobs, help_heading = "Running")]
+    pub jobs: u32,
+
+    /// The registry's rootdirectory
+    #[arg(long, env = "JANITOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/registry", value_parser = path, help_heading = "The registry")]
+    pub data_dir: PathBuf,
+
+    /// The registry's configuration, handed to its collector
+    /// [default: /etc/docker/registry/config.yml, or registry:3's /etc/distribution/config.yml]
+    #[arg(long, env = "JANITOR_REGISTRY_CONFIG", value_name = "FILE", value_parser = path, help_heading = "The registry")]
+    pub registry_config: Option<PathBuf>,
+
+    /// The registry's binary, which has the stock collector in it
+    #[arg(long, env = "JANITOR_REGISTRY_BIN", value_name = "FILE", default_value = "registry", value_parser = path, help_heading = "The registry")]
+    pub registry_bin: PathBuf,
+
+    /// Reclaim blobs after pruning
+    #[arg(long, env = "RUN_GC", value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Collection")]
+    pub run_gc: bool,
+
+    /// What reclaims the blobs: auto or registry, which both run the registry's own collector
+    #[arg(long, env = "GC_ENGINE", value_name = "ENGINE", default_value = "auto", value_parser = engine, help_heading = "Collection")]
+    pub gc_engine: EngineChoice,
+
+    /// Time limit for one run of the registry's collector
+    #[arg(long, env = "GC_TIMEOUT", value_name = "DURATION", default_value = "6h", value_parser = positive_duration, help_heading = "Collection")]
+    pub gc_timeout: Duration,
+
+    /// Time between taking things away and the second look that permits deleting them
+    ///
+    /// Longer than any single request to your registry takes; a push that was under way is then
+    /// seen by the second look, and what it needs is put back.
+    #[arg(long, env = "GC_SETTLE", value_name = "DURATION", default_value = "60s", value_parser = duration, help_heading = "Collection")]
+    pub gc_settle: Duration,
+
+    /// Report on stdout: text, json or none [default: text for a single sweep, none in the loop]
+    #[arg(long, env = "JANITOR_OUTPUT", value_name = "FORMAT", value_parser = choice(&["text", "json", "none"]).map(|it| OutputFormat::named(&it)), help_heading = "Telling")]
+    pub output: Option<OutputFormat>,
+
+    /// Format of the log on stderr
+    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_parser = choice(&["text", "json"]).map(|it| LogFormat::named(&it)), help_heading = "Telling")]
+    pub log_format: LogFormat,
+
+    /// How much to log
+    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = choice(&["error", "warn", "info", "debug", "trace"]).map(|it| LogLevel::named(&it)), help_heading = "Telling")]
+    pub log_level: LogLevel,
+
+    /// The file by which `janitor health` sees that the loop is alive
+    #[arg(long, env = "JANITOR_HEARTBEAT", value_name = "FILE", default_value = "/tmp/janitor-heartbeat.json", value_parser = path, help_heading = "Telling", global = true)]
+    pub heartbeat: PathBuf,
+}
+
+fn switch() -> impl clap::builder::TypedValueParser<Value = bool> {
+    BoolishValueParser::new()
+}
+
+fn choice(values: &'static [&'static str]) -> PossibleValuesParser {
+    PossibleValuesParser::new(values)
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "a whole number, 1 or more".into())
+}
+
+fn jobs(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|jobs| (1..=1024).contains(jobs))
+        .ok_or_else(|| "a whole number from 1 to 1024".into())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "a duration with its unit, such as 90s, 30m, 1h or 7d".into())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let allowed = || "a duration above zero with its unit, such as 90s, 30m or 6h".to_owned();
+    duration(text)
+        .ok()
+        .filter(|it| !it.is_zero())
+        .ok_or_else(allowed)
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let parsed = text
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
+        .or_else(|| humantime::parse_duration(text).ok());
+    parsed
+        .filter(|it| (Duration::from_secs(1)..=Duration::from_secs(366 * 86400)).contains(it))
+        .ok_or_else(|| "seconds, or a duration such as 30m or 1h; from 1 second to a year".into())
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        Err("a path".into())
+    } else {
+        Ok(text.into())
+    }
+}
+
+fn engine(text: &str) -> Result<EngineChoice, String> {
+    match text {
+        "auto" => Ok(EngineChoice::Auto),
+        "registry" => Ok(EngineChoice::Registry),
+        "native" => {
+            Err("auto or registry; the janitor's own collector, native, is not there yet".into())
+        }
+        _ => Err("auto or registry".into()),
+    }
+}

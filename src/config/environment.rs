@@ -1,0 +1,108 @@
+//! The process's environment: read once, and searched for misspelt settings.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+
+use super::ConfigError;
+use crate::cli::Cli;
+
+/// Variables with these beginnings are the janitor's own.
+const OURS: [&str; 3] = ["JANITOR_", "GC_", "KEEP_"];
+
+/// Reads all variables.
+pub(super) fn read() -> Result<BTreeMap<String, OsString>, ConfigError> {
+    let environment: BTreeMap<String, OsString> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .collect();
+    let command = Cli::command();
+    let known: Vec<&str> = command
+        .get_arguments()
+        .filter_map(|it| it.get_env()?.to_str())
+        .collect();
+    match environment.keys().find(|name| misspelt(name, &known)) {
+        None => Ok(environment),
+        Some(name) => {
+            let nearest = known
+                .iter()
+                .min_by_key(|known| strsim::damerau_levenshtein(known, name));
+            Err(ConfigError::new(format!(
+                "{name} is not a setting; did you mean {}? allowed: {}",
+                nearest.unwrap_or(&""),
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+/// A misspelt setting would silently leave a default in force, and that may delete more.
+fn misspelt(name: &str, known: &[&str]) -> bool {
+    if known.contains(&name) {
+        return false;
+    }
+    let bare = |text: &str| text.replace(['_', '-'], "").to_uppercase();
+    OURS.iter()
+        .any(|ours| name.to_uppercase().starts_with(ours))
+        || known.iter().any(|known| {
+            bare(known) == bare(name)
+                || (known.len() >= 7 && strsim::damerau_levenshtein(known, name) == 1)
+        })
+}
+
+/// The variables that the registry's collector reads, too.
+pub(super) fn registry_variables(
+    environment: &BTreeMap<String, OsString>,
+) -> BTreeMap<String, String> {
+    environment
+        .iter()
+        .filter(|(name, _)| name.starts_with("REGISTRY_"))
+        .filter_map(|(name, value)| Some((name.clone(), value.to_str()?.to_owned())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_settings_are_known_from_others() {
+        let known = [
+            "KEEP_LAST_N",
+            "DRY_RUN",
+            "RUN_ONCE",
+            "GC_GRACE",
+            "JANITOR_JOBS",
+            "LOG_LEVEL",
+        ];
+        for wrong in [
+            "KEEP_LAST",
+            "KEEP_LAST_M",
+            "DRYRUN",
+            "DRY_RUNN",
+            "RUN_ONCEE",
+            "GC_GRCE",
+            "JANITOR_JOB",
+            "dry_run",
+            "janitor_jobs",
+        ] {
+            assert!(misspelt(wrong, &known), "{wrong}");
+        }
+        for other in [
+            "KEEP_LAST_N",
+            "PATH",
+            "HOME",
+            "REGISTRY_PORT",
+            "RUN_ID",
+            "LOG_FILE",
+            "LOGNAME",
+        ] {
+            assert!(!misspelt(other, &known), "{other}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What was asked for, resolved and validated. Only here is the environment read.
+
+mod environment;
+mod refusal;
+pub mod registry;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use jiff::SignedDuration;
+
+pub use refusal::ConfigError;
+
+use crate::cli::{Cli, Command, Settings};
+use crate::policy::Policy;
+
+/// Where the registry images keep their configuration: 2.x, then 3.x.
+const REGISTRY_CONFIGS: [&str; 2] = [
+    "/etc/docker/registry/config.yml",
+    "/etc/distribution/config.yml",
+];
+
+/// Which engine was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The registry's collector where its binary is found.
+    Auto,
+    /// The registry's collector.
+    Registry,
+}
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? } else $other:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// The choice of this name; the command line has let no other through.
+            pub(crate) fn named(name: &str) -> Self {
+                match name { $($text => Self::$variant,)+ _ => Self::$other }
+            }
+        }
+    };
+}
+
+named!(
+    /// How the report is written to stdout.
+    OutputFormat {
+        /// A table.
+        Text = "text",
+        /// One JSON document on one line.
+        Json = "json",
+        /// Not at all.
+        None = "none",
+    } else Text
+);
+named!(
+    /// How the log is written to stderr.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    } else Text
+);
+named!(
+    /// How much is logged.
+    LogLevel {
+        /// What failed.
+        Error = "error",
+        /// And what is odd.
+        Warn = "warn",
+        /// And what was done.
+        Info = "info",
+        /// And the collector's own output.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    } else Info
+);
+
+/// Everything that a run of the janitor needs to know; each value is in force.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "these are switches")]
+pub struct Config {
+    /// Which tags stay.
+    pub policy: Policy,
+    /// Whether manifests that no tag reaches are removed.
+    pub delete_untagged: bool,
+    /// The age below which what nothing reaches is kept.
+    pub grace: SignedDuration,
+    /// Whether nothing is to be changed.
+    pub dry_run: bool,
+    /// Whether to end after one sweep.
+    pub run_once: bool,
+    /// Time between the starts of two sweeps.
+    pub interval: Duration,
+    /// How long a single sweep waits for the lock.
+    pub lock_wait: Duration,
+    /// File operations under way at the same time.
+    pub jobs: usize,
+    /// The registry's root directory.
+    pub data_dir: PathBuf,
+    /// Time between taking away and the second look.
+    pub settle: Duration,
+    /// How blobs are reclaimed; `None` when they are not.
+    pub collection: Option<Collection>,
+    /// How the report is written to stdout.
+    pub output: OutputFormat,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// How much is logged.
+    pub log_level: LogLevel,
+    /// The loop's sign of life.
+    pub heartbeat: PathBuf,
+}
+
+/// How blobs are reclaimed.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    /// The registry's binary, a path or a name.
+    pub binary: PathBuf,
+    /// Where a name is looked for.
+    pub search: Vec<PathBuf>,
+    /// The registry's configuration file.
+    pub config: PathBuf,
+    /// The `REGISTRY_` variables, which the collector reads too.
+    pub environment: BTreeMap<String, String>,
+    /// The time limit for one run.
+    pub timeout: Duration,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// Sweeps.
+    Sweep(Box<Config>),
+    /// A look at the loop's sign of life, in this file.
+    Health(PathBuf),
+    /// Something that has its answer already, such as `--help`.
+    Answered(String),
+}
+
+impl Config {
+    /// Reads the process's arguments and environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`], in one line, naming the setting, its value and what is allowed.
+    pub fn from_process() -> Result<Asked, ConfigError> {
+        let environment = environment::read()?;
+        match Cli::try_parse() {
+            Ok(cli) => Self::from_cli(cli, environment),
+            Err(error) if error.use_stderr() => Err(ConfigError::from_clap(&error, &environment)),
+            Err(answer) => Ok(Asked::Answered(answer.render().ansi().to_string())),
+        }
+    }
+
+    fn from_cli(cli: Cli, environment: BTreeMap<String, OsString>) -> Result<Asked, ConfigError> {
+        match cli.command {
+            Some(Command::Health) => Ok(Asked::Health(cli.settings.heartbeat)),
+            None => Ok(Asked::Sweep(Box::new(Self::resolve(
+                cli.settings,
+                environment,
+            )?))),
+        }
+    }
+
+    fn resolve(
+        settings: Settings,
+        environment: BTreeMap<String, OsString>,
+    ) -> Result<Self, ConfigError> {
+        if settings.keep_last_n == 0 && !settings.unsafe_keep_none {
+            return Err(ConfigError::keep_none());
+        }
+        let grace = SignedDuration::try_from(settings.gc_grace).unwrap_or(SignedDuration::MAX);
+        let registry_config = settings.registry_config.unwrap_or_else(|| {
+            let found = REGISTRY_CONFIGS
+                .into_iter()
+                .find(|path| Path::new(path).exists());
+            found.unwrap_or(REGISTRY_CONFIGS[0]).into()
+        });
+        let search = environment
+            .get("PATH")
+            .map(|path| std::env::split_paths(path).collect());
+        let output = match settings.output {
+            Some(output) => output,
+            None if settings.run_once => OutputFormat::Text,
+            None => OutputFormat::None,
+        };
+        Ok(Self {
+            policy: Policy {
+                keep_last: settings.keep_last_n,
+                grace,
+            },
+            delete_untagged: settings.gc_delete_untagged,
+            grace,
+            dry_run: settings.dry_run,
+            run_once: settings.run_once,
+            interval: settings.interval_secs,
+            lock_wait: settings.lock_wait,
+            jobs: usize::try_from(settings.jobs).unwrap_or(1),
+            data_dir: settings.data_dir,
+            settle: settings.gc_settle,
+            collection: settings.run_gc.then(|| Collection {
+                binary: settings.registry_bin,
+                search: search.unwrap_or_default(),
+                config: registry_config,
+                environment: environment::registry_variables(&environment),
+                timeout: settings.gc_timeout,
+            }),
+            output,
+            log_format: settings.log_format,
+            log_level: settings.log_level,
+            heartbeat: settings.heartbeat,
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! Tables for what goes and what waits.
