@@ -6,6 +6,8 @@
 # toolchain. The project's Dockerfile and compose file are used as they are. Needs root, on Debian or Ubuntu.
 
 engine_pid=
+# The firewall's rule for forwarding, as it was.
+forwarding=
 
 # start_engine DIR: exports DOCKER_HOST (and DOCKER_CONFIG, where plugins had to be fetched).
 start_engine() {
@@ -18,6 +20,9 @@ start_engine() {
     command -v docker >/dev/null || install_packages docker-cli
     command -v iptables >/dev/null || install_packages iptables
     mkdir -p "$dir"
+    if ! iptables -S | grep -q DOCKER; then
+        forwarding=$(iptables -S FORWARD | sed -n 's/^-P FORWARD //p')
+    fi
     export DOCKER_HOST=unix://$dir/docker.sock
     # No default bridge: it would be shared with another engine, and compose makes its own networks.
     dockerd --host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/dockerd.pid" \
@@ -41,6 +46,10 @@ stop_engine() {
         kill "$engine_pid" 2>/dev/null || true
         wait "$engine_pid" 2>/dev/null || true
         engine_pid=
+        # The engine forbids forwarding and leaves its chains behind; where no other one was, that is taken back.
+        if [ -n "$forwarding" ]; then
+            iptables-save | grep -v DOCKER | sed "s/^:FORWARD [A-Z]*/:FORWARD $forwarding/" | iptables-restore || true
+        fi
     fi
     awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mount; do
         umount "$mount" || true
