@@ -35,9 +35,11 @@ fn the_store_is_byte_inode_and_mtime_identical_after_an_audit() {
     a_full_store(&registry);
     let before = Tree::of(registry.store());
 
-    janitor(&registry).keep(2).audit().run().assert_code(0);
+    let outcome = janitor(&registry).keep(2).audit().run().assert_code(0);
 
     before.assert_unchanged(&Tree::of(registry.store()));
+    assert!(outcome.total("tags_removed") > 0, "it looked at nothing");
+    assert!(outcome.total("manifests_removed") > 0);
 }
 
 #[test]
@@ -122,13 +124,15 @@ fn an_audit_never_lets_the_collector_loose() {
     let scripts = Collector::scripts_in(registry.scratch());
     let recording = scripts.recording("recording");
 
-    janitor(&registry)
+    let outcome = janitor(&registry)
         .keep(1)
         .audit()
         .collector(&recording)
         .run()
         .assert_code(0);
 
+    let report = outcome.report();
+    assert_eq!(report["collection"]["status"], "would-run", "{report}");
     let calls = scripts.calls("recording");
     assert!(
         calls.iter().all(|call| call.contains("--dry-run")),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use janitor_testkit::{Cache, Collector, Registry, RegistryOptions, Tree};
 
-use crate::stage::{assert_all_pull, blobs_on_disk, janitor, push_versions, registry_part};
+use crate::stage::{
+    assert_all_pull, blobs_on_disk, digests_of, janitor, push_versions, registry_part,
+};
 
 /// A registry's configuration for another directory.
 fn config_for(registry: &Registry, rootdirectory: &Path) -> PathBuf {
@@ -61,7 +63,7 @@ fn an_environment_that_names_another_store_is_refused_and_nothing_goes() {
 #[test]
 fn the_same_store_by_another_path_is_ours() {
     let registry = Registry::start();
-    push_versions(&registry, "app", 2);
+    let images = push_versions(&registry, "app", 2);
     let same = registry.store().join("../store/.");
     let config = config_for(&registry, &same);
 
@@ -72,6 +74,7 @@ fn the_same_store_by_another_path_is_ours() {
         .assert_code(0);
 
     assert_all_pull(&registry, "app");
+    assert_eq!(blobs_on_disk(&registry), digests_of(&images[1..]));
 }
 
 #[test]

@@ -36,9 +36,11 @@ fn a_store_with_only_kept_images_is_left_alone() {
     push_versions(&registry, "app", 3);
     let before = Tree::of(&registry_part(&registry));
 
-    janitor(&registry).keep(10).run().assert_code(0);
+    let outcome = janitor(&registry).keep(10).run().assert_code(0);
 
     before.assert_unchanged(&Tree::of(&registry_part(&registry)));
+    assert_eq!(outcome.total("tags_kept"), 3);
+    assert_eq!(outcome.report()["collection"]["status"], "nothing-to-do");
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn skopeo_pushes_a_collected_image_again() {
         skopeo.push(&layout, &tag, &registry, &format!("app:{tag}"));
     }
     janitor(&registry).keep(1).run().assert_code(0);
+    assert_eq!(registry.client().tags("app"), names(&["v3"]));
 
     skopeo.push(&layout, "v1", &registry, "app:v1");
 

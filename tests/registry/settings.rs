@@ -2,7 +2,7 @@
 
 use janitor_testkit::{Janitor, Registry, Tree};
 
-use crate::stage::{janitor, push_versions};
+use crate::stage::{janitor, names, push_versions};
 
 /// One store for the whole table.
 fn registry_with_images() -> Registry {
@@ -102,8 +102,11 @@ fn other_programs_variables_are_none_of_our_business() {
         .env("LANG", "C.UTF-8")
         .env("OTEL_TRACES_EXPORTER", "none")
         .env("REGISTRY_LOG_LEVEL", "warn")
+        .keep(1)
         .run()
         .assert_code(0);
+
+    assert_eq!(registry.client().tags("app"), names(&["v3"]));
 }
 
 #[test]
