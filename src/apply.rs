@@ -30,11 +30,7 @@ pub struct Applied {
 /// # Errors
 /// [`Interrupted`] when a stop was asked for; what was taken stays in the trash, and the next sweep
 /// puts it back.
-pub fn take(
-    batch: &Batch<'_>,
-    expected: Vec<Expected>,
-    stop: &Stop,
-) -> Result<Applied, Interrupted> {
+pub fn take(batch: &Batch<'_>, expected: Vec<Expected>, stop: &Stop) -> Result<Applied, Interrupted> {
     let mut applied = Applied::default();
     let taken = batch.take(&expected, stop);
     for (expected, taken) in expected.into_iter().zip(taken) {
@@ -42,21 +38,11 @@ pub fn take(
             Taken::Moved => applied.taken.push(expected),
             Taken::Gone | Taken::NotTried => {}
             Taken::Changed(why) => {
-                applied.problems.push(told(
-                    &expected.place,
-                    Severity::Note,
-                    Code::ChangedMeanwhile,
-                    why,
-                ));
+                applied.problems.push(told(&expected.place, Severity::Note, Code::ChangedMeanwhile, why));
                 applied.changed.push(expected.place);
             }
             Taken::Failed(why) => {
-                applied.problems.push(told(
-                    &expected.place,
-                    Severity::Error,
-                    Code::ActionFailed,
-                    why,
-                ));
+                applied.problems.push(told(&expected.place, Severity::Error, Code::ActionFailed, why));
                 applied.failed.push(expected.place);
             }
         }
@@ -65,9 +51,9 @@ pub fn take(
     Ok(applied)
 }
 
-/// What the second look found.
+/// What was put back.
 #[derive(Debug, Default)]
-pub struct SecondLook {
+pub struct Rescue {
     /// Put back, or replaced by newer content.
     pub rescued: Vec<Place>,
     /// What to tell about it.
@@ -76,15 +62,10 @@ pub struct SecondLook {
 
 /// Decides, from a second look, what has to come back. `manifests` has the new ones in it already.
 ///
-/// Tags come back when what is in the trash is not what was taken (`changed_tags`). Revisions come
-/// back when anything in place now leads to them; layer links, when their repository has a tag or a
-/// revision again. Where the second look itself is in doubt, everything of that repository does.
-pub fn needed_back(
-    taken: &[Expected],
-    changed_tags: &HashSet<&Place>,
-    look: &Look,
-    manifests: &HashMap<Digest, Manifest>,
-) -> Vec<Place> {
+/// Revisions come back when anything in place now leads to them; layer links, when their repository
+/// has a tag or a revision again. Where the second look itself is in doubt, all of that repository's
+/// do. Tags are nothing's children: whether one comes back is seen in the trash.
+pub fn needed_back(taken: &[Expected], look: &Look, manifests: &HashMap<Digest, Manifest>) -> Vec<Place> {
     let mut trashed: HashMap<&RepoName, Vec<&Digest>> = HashMap::new();
     for expected in taken {
         if let Place::Revision(name, digest) = &expected.place {
@@ -107,62 +88,41 @@ pub fn needed_back(
         for digest in trashed {
             graph.add(digest);
         }
-        let closure = graph.closure(
-            repository
-                .tags
-                .iter()
-                .filter_map(Tag::digest)
-                .chain(&repository.revisions),
-        );
-        needed.extend(
-            trashed
-                .iter()
-                .filter(|digest| closure.contains(*digest))
-                .map(|digest| (name, *digest)),
-        );
+        let closure =
+            graph.closure(repository.tags.iter().filter_map(Tag::digest).chain(&repository.revisions));
+        needed
+            .extend(trashed.iter().filter(|digest| closure.contains(*digest)).map(|digest| (name, *digest)));
     }
     // A doubt without a repository may concern any of them.
-    let any = look
-        .problems
-        .iter()
-        .any(|it| it.severity >= Severity::Doubt && it.repository.is_none());
+    let any = look.problems.iter().any(|it| it.severity >= Severity::Doubt && it.repository.is_none());
     let back = |place: &Place| match place {
-        Place::Tag(..) => changed_tags.contains(place),
-        Place::Revision(name, digest) => {
-            any || doubtful.contains(name) || needed.contains(&(name, digest))
-        }
+        Place::Tag(..) => false,
+        Place::Revision(name, digest) => any || doubtful.contains(name) || needed.contains(&(name, digest)),
         Place::Layer(name, _) => any || doubtful.contains(name) || alive.contains(name),
     };
-    taken
-        .iter()
-        .map(|expected| &expected.place)
-        .filter(|place| back(place))
-        .cloned()
-        .collect()
+    taken.iter().map(|expected| &expected.place).filter(|place| back(place)).cloned().collect()
 }
 
 /// Puts back what the second look asks for.
 ///
 /// # Errors
 /// [`Interrupted`] when a stop was asked for; the next sweep puts the rest back.
-pub fn rescue(batch: &Batch<'_>, back: &[Place], stop: &Stop) -> Result<SecondLook, Interrupted> {
-    let mut look = SecondLook::default();
+pub fn rescue(batch: &Batch<'_>, back: &[Place], stop: &Stop) -> Result<Rescue, Interrupted> {
+    let mut rescue = Rescue::default();
     for (place, outcome) in back.iter().zip(batch.put_back(back, stop)?) {
         match outcome {
             Ok(_) => {
-                look.rescued.push(place.clone());
+                rescue.rescued.push(place.clone());
                 let why = "it was needed again between the two looks, and was put back".to_owned();
-                look.problems
-                    .push(told(place, Severity::Note, Code::ChangedMeanwhile, why));
+                rescue.problems.push(told(place, Severity::Note, Code::ChangedMeanwhile, why));
             }
             Err(error) => {
                 let why = format!("it is needed again and could not be put back: {error}");
-                look.problems
-                    .push(told(place, Severity::Error, Code::ActionFailed, why));
+                rescue.problems.push(told(place, Severity::Error, Code::ActionFailed, why));
             }
         }
     }
-    Ok(look)
+    Ok(rescue)
 }
 
 fn told(place: &Place, severity: Severity, code: Code, cause: String) -> Problem {

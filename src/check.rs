@@ -38,11 +38,7 @@ pub fn verify(inventory: &Inventory) -> Vec<Broken> {
     broken
 }
 
-fn lacking(
-    inventory: &Inventory,
-    repository: &Repository,
-    tagged: &Digest,
-) -> Vec<(Digest, String)> {
+fn lacking(inventory: &Inventory, repository: &Repository, tagged: &Digest) -> Vec<(Digest, String)> {
     let mut lacks = Vec::new();
     let linked = |digest: &Digest, links: &[Digest]| links.binary_search(digest).is_ok();
     let stored = |digest: &Digest| {
@@ -61,10 +57,7 @@ fn lacking(
             continue;
         }
         if !linked(digest, &repository.revisions) && !linked(digest, &repository.layers) {
-            lacks.push((
-                digest.clone(),
-                format!("the revision link of manifest {digest} is missing"),
-            ));
+            lacks.push((digest.clone(), format!("the revision link of manifest {digest} is missing")));
         }
         let Some(manifest) = inventory.manifests.get(digest) else {
             continue;
@@ -72,10 +65,7 @@ fn lacking(
         open.extend(manifest.children.iter().map(|child| &child.digest));
         for blob in manifest.blobs.iter().filter(|blob| !blob.foreign) {
             if !stored(&blob.digest) {
-                lacks.push((
-                    blob.digest.clone(),
-                    format!("blob {} is missing", blob.digest),
-                ));
+                lacks.push((blob.digest.clone(), format!("blob {} is missing", blob.digest)));
             } else if !linked(&blob.digest, &repository.layers) {
                 lacks.push((
                     blob.digest.clone(),

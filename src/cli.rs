@@ -173,44 +173,30 @@ fn jobs(text: &str) -> Result<u32, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|_| "a duration with its unit, such as 90s, 30m, 1h or 7d".into())
+    humantime::parse_duration(text).map_err(|_| "a duration with its unit, such as 90s, 30m, 1h or 7d".into())
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
     let allowed = || "a duration above zero with its unit, such as 90s, 30m or 6h".to_owned();
-    duration(text)
-        .ok()
-        .filter(|it| !it.is_zero())
-        .ok_or_else(allowed)
+    duration(text).ok().filter(|it| !it.is_zero()).ok_or_else(allowed)
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let parsed = text
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
-        .or_else(|| humantime::parse_duration(text).ok());
+    let parsed = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
     parsed
         .filter(|it| (Duration::from_secs(1)..=Duration::from_secs(366 * 86400)).contains(it))
         .ok_or_else(|| "seconds, or a duration such as 30m or 1h; from 1 second to a year".into())
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() {
-        Err("a path".into())
-    } else {
-        Ok(text.into())
-    }
+    if text.is_empty() { Err("a path".into()) } else { Ok(text.into()) }
 }
 
 fn engine(text: &str) -> Result<EngineChoice, String> {
     match text {
         "auto" => Ok(EngineChoice::Auto),
         "registry" => Ok(EngineChoice::Registry),
-        "native" => {
-            Err("auto or registry; the janitor's own collector, native, is not there yet".into())
-        }
+        "native" => Err("auto or registry; the janitor's own collector, native, is not there yet".into()),
         _ => Err("auto or registry".into()),
     }
 }

@@ -1,2 +1,103 @@
-//! The `janitor` command.
-fn main() {}
+//! The `janitor` command: reads what was asked, does it, answers with an exit code.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use registry_janitor::config::{Asked, Config, LogFormat, LogLevel, OutputFormat};
+use registry_janitor::daemon::{self, Heartbeat};
+use registry_janitor::report::{SweepReport, log, table};
+use registry_janitor::stop::Stop;
+use registry_janitor::sweep::{SweepError, sweep};
+use tracing::level_filters::LevelFilter;
+
+fn main() -> ExitCode {
+    match Config::from_process() {
+        Ok(Asked::Answered(text)) => answer(&text).unwrap_or_else(|error| complain(&error, 1)),
+        Ok(Asked::Health(heartbeat)) => match Heartbeat::new(&heartbeat).check() {
+            Ok(doing) => answer(&format!("{doing}\n")).unwrap_or_else(|error| complain(&error, 1)),
+            Err(error) => complain(&error.into(), 1),
+        },
+        Ok(Asked::Sweep(config)) => run(&config).unwrap_or_else(|error| {
+            let code = error.downcast_ref::<SweepError>().map_or(1, SweepError::exit_code);
+            complain(&error, code)
+        }),
+        Err(error) => complain(&error.into(), 2),
+    }
+}
+
+fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    start_logging(config);
+    raise_open_file_limit();
+    let stop = Arc::new(Stop::default());
+    daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
+    if !config.run_once {
+        let ended = daemon::run(config, &stop, |report| {
+            if let Err(error) = print(report, config.output) {
+                tracing::error!("cannot write the report: {error:#}");
+            }
+        });
+        return Ok(ended.map_or_else(|error| SweepError::from(error).exit_code(), |()| 0).into());
+    }
+    let report = sweep(config, &stop)?;
+    if config.output != OutputFormat::Text {
+        log::log(&report);
+    }
+    print(&report, config.output)?;
+    Ok(report.exit_code.into())
+}
+
+fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
+    let text = match format {
+        OutputFormat::Text => table::render(report),
+        OutputFormat::Json => report.to_json()? + "\n",
+        OutputFormat::None => return Ok(()),
+    };
+    answer(&text).map(drop)
+}
+
+/// Writes asked-for data to stdout. A reader that has seen enough is no failure.
+fn answer(text: &str) -> anyhow::Result<ExitCode> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to stdout")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
+    // Where stderr is closed there is nobody left to tell.
+    writeln!(io::stderr(), "error: {error:#}").ok();
+    code.into()
+}
+
+fn start_logging(config: &Config) {
+    let level = match config.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let logging = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false);
+    match config.log_format {
+        LogFormat::Text => logging.init(),
+        LogFormat::Json => logging.json().flatten_event(true).init(),
+    }
+}
+
+/// Each file operation under way may hold a few directories open.
+fn raise_open_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it is not allowed, the limit that is there has to do.
+    let _ = setrlimit(Resource::Nofile, limit);
+}

@@ -30,8 +30,7 @@ impl Stop {
     /// # Errors
     /// [`Interrupted`] when it was.
     pub fn check(&self) -> Result<(), Interrupted> {
-        self.lock()
-            .map_or(Ok(()), |signal| Err(Interrupted { signal }))
+        self.lock().map_or(Ok(()), |signal| Err(Interrupted { signal }))
     }
 
     /// Waits, on the monotonic clock, but no longer than until a stop is asked for.
@@ -40,9 +39,7 @@ impl Stop {
     /// [`Interrupted`] when a stop is or was asked for.
     pub fn wait(&self, duration: Duration) -> Result<(), Interrupted> {
         let guard = self.lock();
-        let waited = self
-            .changed
-            .wait_timeout_while(guard, duration, |signal| signal.is_none());
+        let waited = self.changed.wait_timeout_while(guard, duration, |signal| signal.is_none());
         let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
         guard.map_or(Ok(()), |signal| Err(Interrupted { signal }))
     }

@@ -1,9 +1,6 @@
 //! The process's environment: read once, and searched for misspelt settings.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
-)]
+#![expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,20 +15,14 @@ const OURS: [&str; 3] = ["JANITOR_", "GC_", "KEEP_"];
 
 /// Reads all variables.
 pub(super) fn read() -> Result<BTreeMap<String, OsString>, ConfigError> {
-    let environment: BTreeMap<String, OsString> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .collect();
+    let environment: BTreeMap<String, OsString> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     let command = Cli::command();
-    let known: Vec<&str> = command
-        .get_arguments()
-        .filter_map(|it| it.get_env()?.to_str())
-        .collect();
+    let known: Vec<&str> = command.get_arguments().filter_map(|it| it.get_env()?.to_str()).collect();
     match environment.keys().find(|name| misspelt(name, &known)) {
         None => Ok(environment),
         Some(name) => {
-            let nearest = known
-                .iter()
-                .min_by_key(|known| strsim::damerau_levenshtein(known, name));
+            let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
             Err(ConfigError::new(format!(
                 "{name} is not a setting; did you mean {}? allowed: {}",
                 nearest.unwrap_or(&""),
@@ -47,18 +38,14 @@ fn misspelt(name: &str, known: &[&str]) -> bool {
         return false;
     }
     let bare = |text: &str| text.replace(['_', '-'], "").to_uppercase();
-    OURS.iter()
-        .any(|ours| name.to_uppercase().starts_with(ours))
+    OURS.iter().any(|ours| name.to_uppercase().starts_with(ours))
         || known.iter().any(|known| {
-            bare(known) == bare(name)
-                || (known.len() >= 7 && strsim::damerau_levenshtein(known, name) == 1)
+            bare(known) == bare(name) || (known.len() >= 7 && strsim::damerau_levenshtein(known, name) == 1)
         })
 }
 
 /// The variables that the registry's collector reads, too.
-pub(super) fn registry_variables(
-    environment: &BTreeMap<String, OsString>,
-) -> BTreeMap<String, String> {
+pub(super) fn registry_variables(environment: &BTreeMap<String, OsString>) -> BTreeMap<String, String> {
     environment
         .iter()
         .filter(|(name, _)| name.starts_with("REGISTRY_"))
@@ -72,14 +59,7 @@ mod tests {
 
     #[test]
     fn misspelt_settings_are_known_from_others() {
-        let known = [
-            "KEEP_LAST_N",
-            "DRY_RUN",
-            "RUN_ONCE",
-            "GC_GRACE",
-            "JANITOR_JOBS",
-            "LOG_LEVEL",
-        ];
+        let known = ["KEEP_LAST_N", "DRY_RUN", "RUN_ONCE", "GC_GRACE", "JANITOR_JOBS", "LOG_LEVEL"];
         for wrong in [
             "KEEP_LAST",
             "KEEP_LAST_M",
@@ -93,15 +73,7 @@ mod tests {
         ] {
             assert!(misspelt(wrong, &known), "{wrong}");
         }
-        for other in [
-            "KEEP_LAST_N",
-            "PATH",
-            "HOME",
-            "REGISTRY_PORT",
-            "RUN_ID",
-            "LOG_FILE",
-            "LOGNAME",
-        ] {
+        for other in ["KEEP_LAST_N", "PATH", "HOME", "REGISTRY_PORT", "RUN_ID", "LOG_FILE", "LOGNAME"] {
             assert!(!misspelt(other, &known), "{other}");
         }
     }

@@ -18,10 +18,7 @@ use crate::cli::{Cli, Command, Settings};
 use crate::policy::Policy;
 
 /// Where the registry images keep their configuration: 2.x, then 3.x.
-const REGISTRY_CONFIGS: [&str; 2] = [
-    "/etc/docker/registry/config.yml",
-    "/etc/distribution/config.yml",
-];
+const REGISTRY_CONFIGS: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
 
 /// Which engine was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,40 +159,27 @@ impl Config {
     fn from_cli(cli: Cli, environment: BTreeMap<String, OsString>) -> Result<Asked, ConfigError> {
         match cli.command {
             Some(Command::Health) => Ok(Asked::Health(cli.settings.heartbeat)),
-            None => Ok(Asked::Sweep(Box::new(Self::resolve(
-                cli.settings,
-                environment,
-            )?))),
+            None => Ok(Asked::Sweep(Box::new(Self::resolve(cli.settings, environment)?))),
         }
     }
 
-    fn resolve(
-        settings: Settings,
-        environment: BTreeMap<String, OsString>,
-    ) -> Result<Self, ConfigError> {
+    fn resolve(settings: Settings, environment: BTreeMap<String, OsString>) -> Result<Self, ConfigError> {
         if settings.keep_last_n == 0 && !settings.unsafe_keep_none {
             return Err(ConfigError::keep_none());
         }
         let grace = SignedDuration::try_from(settings.gc_grace).unwrap_or(SignedDuration::MAX);
         let registry_config = settings.registry_config.unwrap_or_else(|| {
-            let found = REGISTRY_CONFIGS
-                .into_iter()
-                .find(|path| Path::new(path).exists());
+            let found = REGISTRY_CONFIGS.into_iter().find(|path| Path::new(path).exists());
             found.unwrap_or(REGISTRY_CONFIGS[0]).into()
         });
-        let search = environment
-            .get("PATH")
-            .map(|path| std::env::split_paths(path).collect());
+        let search = environment.get("PATH").map(|path| std::env::split_paths(path).collect());
         let output = match settings.output {
             Some(output) => output,
             None if settings.run_once => OutputFormat::Text,
             None => OutputFormat::None,
         };
         Ok(Self {
-            policy: Policy {
-                keep_last: settings.keep_last_n,
-                grace,
-            },
+            policy: Policy { keep_last: settings.keep_last_n, grace },
             delete_untagged: settings.gc_delete_untagged,
             grace,
             dry_run: settings.dry_run,

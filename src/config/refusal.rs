@@ -47,21 +47,12 @@ impl ConfigError {
         match error.kind() {
             ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
                 let command = Cli::command();
-                let known = command
-                    .get_arguments()
-                    .find(|it| it.get_long() == flag.strip_prefix("--"));
-                let variable = known
-                    .and_then(|it| it.get_env())
-                    .and_then(|it| it.to_str())
-                    .filter(|name| {
-                        environment
-                            .get(*name)
-                            .is_some_and(|given| given.to_string_lossy() == value)
-                    });
-                let setting = variable.map_or_else(
-                    || format!("{flag} {value}"),
-                    |name| format!("{name}={value}"),
-                );
+                let known = command.get_arguments().find(|it| it.get_long() == flag.strip_prefix("--"));
+                let variable = known.and_then(|it| it.get_env()).and_then(|it| it.to_str()).filter(|name| {
+                    environment.get(*name).is_some_and(|given| given.to_string_lossy() == value)
+                });
+                let setting =
+                    variable.map_or_else(|| format!("{flag} {value}"), |name| format!("{name}={value}"));
                 let allowed = context(ContextKind::ValidValue)
                     .filter(|allowed| !allowed.is_empty())
                     .or_else(|| std::error::Error::source(error).map(allowed_by))
@@ -79,10 +70,7 @@ impl ConfigError {
             _ => {
                 let text = error.render().to_string();
                 let line = text.lines().next().unwrap_or_default();
-                Self(format!(
-                    "{}; see janitor --help",
-                    line.trim_start_matches("error: ")
-                ))
+                Self(format!("{}; see janitor --help", line.trim_start_matches("error: ")))
             }
         }
     }
@@ -91,9 +79,5 @@ impl ConfigError {
 /// Our own parsers answer with what is allowed; clap's switch does not.
 fn allowed_by(source: &(dyn std::error::Error + 'static)) -> String {
     let text = source.to_string();
-    if text == "value was not a boolean" {
-        "true or false".into()
-    } else {
-        text
-    }
+    if text == "value was not a boolean" { "true or false".into() } else { text }
 }

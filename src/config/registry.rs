@@ -9,14 +9,7 @@ use serde_json::{Map, Value};
 /// `driver.go`, `defaultRootDirectory`).
 const DEFAULT_ROOT: &str = "/var/lib/registry";
 /// Keys of `storage` that are not drivers.
-const NOT_DRIVERS: [&str; 6] = [
-    "maintenance",
-    "cache",
-    "delete",
-    "redirect",
-    "tag",
-    "uploadpurging",
-];
+const NOT_DRIVERS: [&str; 6] = ["maintenance", "cache", "delete", "redirect", "tag", "uploadpurging"];
 
 /// What of a registry's configuration matters to whoever deletes its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,14 +57,9 @@ impl RegistryConfig {
     ///
     /// # Errors
     /// [`RegistryConfigError`].
-    pub fn load(
-        path: &Path,
-        environment: &BTreeMap<String, String>,
-    ) -> Result<Self, RegistryConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RegistryConfigError::Read {
-            path: path.into(),
-            source,
-        })?;
+    pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Self, RegistryConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RegistryConfigError::Read { path: path.into(), source })?;
         Self::from_text(path, &text, environment)
     }
 
@@ -80,12 +68,9 @@ impl RegistryConfig {
         text: &str,
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, RegistryConfigError> {
-        let parse = |path: &Path, cause: String| RegistryConfigError::Parse {
-            path: path.into(),
-            cause,
-        };
-        let mut config: Value = serde_saphyr::from_str(text)
-            .map_err(|error| parse(path, one_line(&error.to_string())))?;
+        let parse = |path: &Path, cause: String| RegistryConfigError::Parse { path: path.into(), cause };
+        let mut config: Value =
+            serde_saphyr::from_str(text).map_err(|error| parse(path, one_line(&error.to_string())))?;
         if !config.is_object() {
             return Err(parse(path, "it is not a map".into()));
         }
@@ -109,35 +94,18 @@ impl RegistryConfig {
         let filesystem = storage.and_then(|storage| get(storage, "filesystem"));
         let named = storage.and_then(Value::as_str);
         if filesystem.is_none() && named != Some("filesystem") {
-            let drivers = storage
-                .and_then(Value::as_object)
-                .into_iter()
-                .flat_map(Map::keys);
-            let other = drivers
-                .map(String::as_str)
-                .find(|key| !NOT_DRIVERS.contains(key));
-            let driver = other
-                .or(named)
-                .unwrap_or("nothing that it names")
-                .to_owned();
-            return Err(RegistryConfigError::Driver {
-                path: path.into(),
-                driver,
-            });
+            let drivers = storage.and_then(Value::as_object).into_iter().flat_map(Map::keys);
+            let other = drivers.map(String::as_str).find(|key| !NOT_DRIVERS.contains(key));
+            let driver = other.or(named).unwrap_or("nothing that it names").to_owned();
+            return Err(RegistryConfigError::Driver { path: path.into(), driver });
         }
-        let root = filesystem
-            .and_then(|it| get(it, "rootdirectory"))
-            .and_then(Value::as_str);
+        let root = filesystem.and_then(|it| get(it, "rootdirectory")).and_then(Value::as_str);
         let cache = storage.and_then(|storage| get(storage, "cache"));
         // Before 2.0 the key was `layerinfo`, and the registry still reads it.
-        let cache = ["blobdescriptor", "layerinfo"]
-            .into_iter()
-            .find_map(|key| get(cache?, key)?.as_str());
+        let cache = ["blobdescriptor", "layerinfo"].into_iter().find_map(|key| get(cache?, key)?.as_str());
         Ok(Self {
             root_directory: root.unwrap_or(DEFAULT_ROOT).into(),
-            cache: cache
-                .filter(|cache| ["inmemory", "redis"].contains(cache))
-                .map(str::to_owned),
+            cache: cache.filter(|cache| ["inmemory", "redis"].contains(cache)).map(str::to_owned),
             is_proxy: get(&config, "proxy")
                 .and_then(|proxy| get(proxy, "remoteurl"))
                 .and_then(Value::as_str)
@@ -147,10 +115,7 @@ impl RegistryConfig {
 }
 
 fn get<'a>(map: &'a Value, key: &str) -> Option<&'a Value> {
-    map.as_object()?
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(key))
-        .map(|(_, value)| value)
+    map.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
 }
 
 fn overlay(target: &mut Value, keys: &[&str], value: Value) {
@@ -164,10 +129,7 @@ fn overlay(target: &mut Value, keys: &[&str], value: Value) {
     let Some(map) = target.as_object_mut() else {
         return;
     };
-    let existing = map
-        .keys()
-        .find(|key| key.eq_ignore_ascii_case(first))
-        .cloned();
+    let existing = map.keys().find(|key| key.eq_ignore_ascii_case(first)).cloned();
     let key = existing.unwrap_or_else(|| first.to_lowercase());
     overlay(map.entry(key).or_insert(Value::Null), rest, value);
 }
@@ -182,10 +144,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<RegistryConfig, String> {
-        let environment = environment
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
+        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         RegistryConfig::from_text("config.yml".as_ref(), text, &environment)
             .map_err(|error| error.to_string())
     }
@@ -193,21 +152,11 @@ mod tests {
     #[test]
     fn the_root_directory_is_the_one_that_the_collector_will_see() {
         let file = "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /one\n";
-        let root =
-            |text, environment: &[(&str, &str)]| load(text, environment).unwrap().root_directory;
+        let root = |text, environment: &[(&str, &str)]| load(text, environment).unwrap().root_directory;
         assert_eq!(root(file, &[]), Path::new("/one"));
+        assert_eq!(root(file, &[("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/two")]), Path::new("/two"));
         assert_eq!(
-            root(
-                file,
-                &[("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/two")]
-            ),
-            Path::new("/two")
-        );
-        assert_eq!(
-            root(
-                file,
-                &[("REGISTRY_STORAGE_FILESYSTEM", "{rootdirectory: /three}")]
-            ),
+            root(file, &[("REGISTRY_STORAGE_FILESYSTEM", "{rootdirectory: /three}")]),
             Path::new("/three")
         );
         assert_eq!(
@@ -221,14 +170,8 @@ mod tests {
             ),
             Path::new("/five")
         );
-        assert_eq!(
-            root("version: 0.1\nstorage:\n  filesystem:\n", &[]),
-            Path::new("/var/lib/registry")
-        );
-        assert_eq!(
-            root("version: 0.1\nstorage: filesystem\n", &[]),
-            Path::new("/var/lib/registry")
-        );
+        assert_eq!(root("version: 0.1\nstorage:\n  filesystem:\n", &[]), Path::new("/var/lib/registry"));
+        assert_eq!(root("version: 0.1\nstorage: filesystem\n", &[]), Path::new("/var/lib/registry"));
         assert_eq!(
             root("storage: inmemory", &[("REGISTRY_STORAGE", "filesystem")]),
             Path::new("/var/lib/registry")
@@ -237,11 +180,9 @@ mod tests {
 
     #[test]
     fn only_the_two_caches_that_there_are_count() {
-        let file = |cache: &str| {
-            format!("storage:\n  filesystem: {{}}\n  cache:\n    blobdescriptor: {cache}\n")
-        };
-        let cache =
-            |text: &str, environment: &[(&str, &str)]| load(text, environment).unwrap().cache;
+        let file =
+            |cache: &str| format!("storage:\n  filesystem: {{}}\n  cache:\n    blobdescriptor: {cache}\n");
+        let cache = |text: &str, environment: &[(&str, &str)]| load(text, environment).unwrap().cache;
         assert_eq!(cache(&file("inmemory"), &[]).as_deref(), Some("inmemory"));
         assert_eq!(cache(&file("redis"), &[]).as_deref(), Some("redis"));
         for off in ["''", "none", "off", "null", "{}"] {
@@ -249,24 +190,15 @@ mod tests {
         }
         for off in ["", "none", "''"] {
             assert_eq!(
-                cache(
-                    &file("inmemory"),
-                    &[("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", off)]
-                ),
+                cache(&file("inmemory"), &[("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", off)]),
                 None,
                 "{off}"
             );
         }
+        assert_eq!(cache(&file("inmemory"), &[("REGISTRY_STORAGE_CACHE", "{}")]), None);
         assert_eq!(
-            cache(&file("inmemory"), &[("REGISTRY_STORAGE_CACHE", "{}")]),
-            None
-        );
-        assert_eq!(
-            cache(
-                "storage: {filesystem: {}}",
-                &[("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "inmemory")]
-            )
-            .as_deref(),
+            cache("storage: {filesystem: {}}", &[("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "inmemory")])
+                .as_deref(),
             Some("inmemory")
         );
     }
@@ -278,27 +210,12 @@ mod tests {
                 .unwrap_err()
                 .contains("stores in s3")
         );
-        assert!(
-            load("storage: inmemory", &[])
-                .unwrap_err()
-                .contains("inmemory")
-        );
+        assert!(load("storage: inmemory", &[]).unwrap_err().contains("inmemory"));
         assert!(load("version: 0.1", &[]).is_err());
         assert!(load("[1, 2]", &[]).is_err());
         assert!(load("storage: [", &[]).is_err());
-        assert!(
-            load(
-                "storage: {filesystem: {}}\nproxy: {remoteurl: 'https://x'}",
-                &[]
-            )
-            .unwrap()
-            .is_proxy
-        );
-        assert!(
-            !load("storage: {filesystem: {}}\nproxy: {remoteurl: ''}", &[])
-                .unwrap()
-                .is_proxy
-        );
+        assert!(load("storage: {filesystem: {}}\nproxy: {remoteurl: 'https://x'}", &[]).unwrap().is_proxy);
+        assert!(!load("storage: {filesystem: {}}\nproxy: {remoteurl: ''}", &[]).unwrap().is_proxy);
     }
 
     proptest! {

@@ -18,10 +18,7 @@ impl<'a> Graph<'a> {
     /// The graph of a repository's tags and revisions.
     pub fn of(repository: &'a Repository, manifests: &'a HashMap<Digest, Manifest>) -> Self {
         let tagged = repository.tags.iter().filter_map(Tag::digest);
-        let mut graph = Self {
-            manifests,
-            referrers: HashMap::new(),
-        };
+        let mut graph = Self { manifests, referrers: HashMap::new() };
         for digest in tagged.chain(&repository.revisions) {
             graph.add(digest);
         }
@@ -30,11 +27,7 @@ impl<'a> Graph<'a> {
 
     /// Adds a manifest that the repository has elsewhere, such as in the trash.
     pub fn add(&mut self, digest: &'a Digest) {
-        if let Some(subject) = self
-            .manifests
-            .get(digest)
-            .and_then(|manifest| manifest.subject.as_ref())
-        {
+        if let Some(subject) = self.manifests.get(digest).and_then(|manifest| manifest.subject.as_ref()) {
             self.referrers.entry(subject).or_default().push(digest);
         }
     }
@@ -47,11 +40,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Adds what is reachable from further roots.
-    pub fn extend(
-        &self,
-        reached: &mut HashSet<&'a Digest>,
-        roots: impl IntoIterator<Item = &'a Digest>,
-    ) {
+    pub fn extend(&self, reached: &mut HashSet<&'a Digest>, roots: impl IntoIterator<Item = &'a Digest>) {
         let mut open: Vec<&Digest> = roots.into_iter().collect();
         while let Some(digest) = open.pop() {
             if !reached.insert(digest) {
@@ -100,15 +89,8 @@ pub struct Marks {
 
 impl Marks {
     /// The blobs that nothing references.
-    pub fn garbage<'a>(
-        &'a self,
-        inventory: &'a Inventory,
-    ) -> impl Iterator<Item = (usize, &'a Digest)> {
-        inventory
-            .blobs
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| self.fates[*at] == Fate::Garbage)
+    pub fn garbage<'a>(&'a self, inventory: &'a Inventory) -> impl Iterator<Item = (usize, &'a Digest)> {
+        inventory.blobs.iter().enumerate().filter(|(at, _)| self.fates[*at] == Fate::Garbage)
     }
 }
 
@@ -144,10 +126,7 @@ pub fn blobs(inventory: &Inventory, going: &[(u32, Digest)]) -> Marks {
     for repository in &inventory.repositories {
         let graph = Graph::of(repository, &inventory.manifests);
         let reached = graph.closure(repository.tags.iter().filter_map(Tag::digest));
-        let untagged = repository
-            .revisions
-            .iter()
-            .filter(|revision| !reached.contains(revision));
+        let untagged = repository.revisions.iter().filter(|revision| !reached.contains(revision));
         let held = graph.closure(untagged);
         for (digests, fate) in [(&held, Fate::Held), (&reached, Fate::Kept)] {
             for digest in digests {
@@ -170,15 +149,8 @@ pub fn blobs(inventory: &Inventory, going: &[(u32, Digest)]) -> Marks {
 }
 
 /// A manifest's own blob and every blob that it names. Its children are followed by the closure.
-fn references<'a>(
-    inventory: &'a Inventory,
-    digest: &'a Digest,
-) -> impl Iterator<Item = &'a Digest> {
-    let blobs = inventory
-        .manifests
-        .get(digest)
-        .into_iter()
-        .flat_map(|manifest| &manifest.blobs);
+fn references<'a>(inventory: &'a Inventory, digest: &'a Digest) -> impl Iterator<Item = &'a Digest> {
+    let blobs = inventory.manifests.get(digest).into_iter().flat_map(|manifest| &manifest.blobs);
     std::iter::once(digest).chain(blobs.map(|blob| &blob.digest))
 }
 
@@ -193,11 +165,7 @@ mod tests {
     }
 
     fn descriptors(letters: &str) -> Box<[Descriptor]> {
-        let descriptor = |letter| Descriptor {
-            digest: digest(letter),
-            size_bytes: Some(1),
-            foreign: false,
-        };
+        let descriptor = |letter| Descriptor { digest: digest(letter), size_bytes: Some(1), foreign: false };
         letters.chars().map(descriptor).collect()
     }
 
@@ -228,18 +196,11 @@ mod tests {
         let graph = Graph::of(&repository, manifests);
         let roots: Vec<Digest> = roots.chars().map(digest).collect();
         let closure: HashSet<Digest> = graph
-            .closure(
-                roots
-                    .iter()
-                    .map(|root| repository.revisions.iter().find(|r| *r == root).unwrap()),
-            )
+            .closure(roots.iter().map(|root| repository.revisions.iter().find(|r| *r == root).unwrap()))
             .into_iter()
             .cloned()
             .collect();
-        ('A'..='Z')
-            .chain('a'..='z')
-            .filter(|letter| closure.contains(&digest(*letter)))
-            .collect()
+        ('A'..='Z').chain('a'..='z').filter(|letter| closure.contains(&digest(*letter))).collect()
     }
 
     #[test]
@@ -283,14 +244,8 @@ mod tests {
         let mut blobs: Vec<Digest> = "Algh".chars().map(digest).collect();
         blobs.sort_unstable();
         let two = repository("H");
-        let manifests =
-            HashMap::from([(digest('A'), image), (digest('H'), manifest("", "h", None))]);
-        let inventory = Inventory {
-            repositories: vec![one, two],
-            manifests,
-            blobs,
-            problems: Vec::new(),
-        };
+        let manifests = HashMap::from([(digest('A'), image), (digest('H'), manifest("", "h", None))]);
+        let inventory = Inventory { repositories: vec![one, two], manifests, blobs, problems: Vec::new() };
         let marks = super::blobs(&inventory, &[]);
         let fate = |letter| marks.fates[inventory.blobs.binary_search(&digest(letter)).unwrap()];
         assert_eq!(fate('A'), Fate::Kept);

@@ -77,11 +77,7 @@ pub enum RunError {
 }
 
 fn quoted(lines: &[String]) -> String {
-    if lines.is_empty() {
-        String::new()
-    } else {
-        format!("; it said last: {}", lines.join(" | "))
-    }
+    if lines.is_empty() { String::new() } else { format!("; it said last: {}", lines.join(" | ")) }
 }
 
 impl Collector {
@@ -110,16 +106,10 @@ impl Collector {
         self.spawn_and_follow(&["garbage-collect"], stop)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that starts a process"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts a process")]
     fn spawn_and_follow(&self, arguments: &[&str], stop: &Stop) -> Result<Proposal, RunError> {
         stop.check()?;
-        let failed = |source| RunError::Spawn {
-            binary: self.binary.clone(),
-            source,
-        };
+        let failed = |source| RunError::Spawn { binary: self.binary.clone(), source };
         let mut child = Command::new(&self.binary)
             .args(arguments)
             .arg(&self.config)
@@ -159,14 +149,8 @@ impl Collector {
     }
 
     fn follow(&self, child: &mut Child, stop: &Stop) -> Result<ExitStatus, RunError> {
-        let failed = |source| RunError::Spawn {
-            binary: self.binary.clone(),
-            source,
-        };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a time limit, on the monotonic clock"
-        )]
+        let failed = |source| RunError::Spawn { binary: self.binary.clone(), source };
+        #[expect(clippy::disallowed_methods, reason = "a time limit, on the monotonic clock")]
         let started = Instant::now();
         while started.elapsed() < self.timeout {
             if let Some(status) = child.try_wait().map_err(failed)? {
@@ -178,9 +162,7 @@ impl Collector {
             }
         }
         end(child).map_err(failed)?;
-        Err(RunError::TimedOut {
-            limit: self.timeout,
-        })
+        Err(RunError::TimedOut { limit: self.timeout })
     }
 }
 
@@ -249,9 +231,8 @@ mod tests {
         let output = Output::drain(text.as_bytes());
         assert_eq!(output.proposal.blobs, BTreeSet::from([digest]));
         assert!(output.proposal.manifests.is_empty());
-        let odd = Output::drain(
-            "manifest eligible for deletion: x\nblob eligible for deletion: y\n".as_bytes(),
-        );
+        let odd =
+            Output::drain("manifest eligible for deletion: x\nblob eligible for deletion: y\n".as_bytes());
         assert_eq!(odd.proposal.manifests.len(), 2);
     }
 }

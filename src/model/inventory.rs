@@ -74,13 +74,8 @@ impl Tag {
 impl Inventory {
     /// Whether any root of the store is in doubt; then no manifest and no blob is removed.
     pub fn in_doubt(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Doubt)
-            || self
-                .repositories
-                .iter()
-                .any(|repository| repository.in_doubt)
+        self.problems.iter().any(|problem| problem.severity == Severity::Doubt)
+            || self.repositories.iter().any(|repository| repository.in_doubt)
     }
 
     /// Whether the store has a directory for this blob.

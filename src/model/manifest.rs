@@ -102,34 +102,18 @@ impl Manifest {
         if !shapes.contains(&true) {
             return Err(ManifestError::Shape);
         }
-        let children = raw
-            .manifests
-            .into_iter()
-            .flatten()
-            .map(Descriptor::try_from);
-        let blobs = raw
-            .config
-            .into_iter()
-            .chain(raw.layers.into_iter().flatten());
-        let blobs = blobs
-            .chain(raw.blobs.into_iter().flatten())
-            .map(Descriptor::try_from);
+        let children = raw.manifests.into_iter().flatten().map(Descriptor::try_from);
+        let blobs = raw.config.into_iter().chain(raw.layers.into_iter().flatten());
+        let blobs = blobs.chain(raw.blobs.into_iter().flatten()).map(Descriptor::try_from);
         let fs_layers = raw.fs_layers.into_iter().flatten().map(|layer| {
             let digest = layer.blob_sum.parse()?;
-            Ok(Descriptor {
-                digest,
-                size_bytes: None,
-                foreign: false,
-            })
+            Ok(Descriptor { digest, size_bytes: None, foreign: false })
         });
         Ok(Self {
             size_bytes: content.len() as u64,
             children: children.collect::<Result<_, _>>()?,
             blobs: blobs.chain(fs_layers).collect::<Result<_, _>>()?,
-            subject: raw
-                .subject
-                .map(|subject| subject.digest.parse())
-                .transpose()?,
+            subject: raw.subject.map(|subject| subject.digest.parse()).transpose()?,
         })
     }
 }
@@ -140,9 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn digest(letter: char) -> Digest {
-        format!("sha256:{}", letter.to_string().repeat(64))
-            .parse()
-            .unwrap()
+        format!("sha256:{}", letter.to_string().repeat(64)).parse().unwrap()
     }
 
     #[test]
@@ -160,17 +142,10 @@ mod tests {
         );
         let manifest = Manifest::parse(json.as_bytes()).unwrap();
         assert_eq!(manifest.size_bytes, json.len() as u64);
-        let children: Vec<_> = manifest
-            .children
-            .iter()
-            .map(|child| child.digest.clone())
-            .collect();
+        let children: Vec<_> = manifest.children.iter().map(|child| child.digest.clone()).collect();
         assert_eq!(children, [digest('a')]);
-        let blobs: Vec<_> = manifest
-            .blobs
-            .iter()
-            .map(|blob| (blob.digest.clone(), blob.size_bytes, blob.foreign))
-            .collect();
+        let blobs: Vec<_> =
+            manifest.blobs.iter().map(|blob| (blob.digest.clone(), blob.size_bytes, blob.foreign)).collect();
         assert_eq!(
             blobs,
             [

@@ -39,21 +39,13 @@ impl FromStr for RepoName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let valid = text.len() <= NAME_MAX && {
-            let (first, rest) = text
-                .split_once('/')
-                .map_or((text, None), |(f, r)| (f, Some(r)));
+            let (first, rest) = text.split_once('/').map_or((text, None), |(f, r)| (f, Some(r)));
             match rest {
                 None => is_component(first),
-                Some(rest) => {
-                    (is_component(first) || is_host(first)) && rest.split('/').all(is_component)
-                }
+                Some(rest) => (is_component(first) || is_host(first)) && rest.split('/').all(is_component),
             }
         };
-        if valid {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::Repository(text.into()))
-        }
+        if valid { Ok(Self(text.into())) } else { Err(NameError::Repository(text.into())) }
     }
 }
 
@@ -66,22 +58,16 @@ fn is_component(text: &str) -> bool {
     bytes
         .split(|&byte| word(byte))
         .filter(|separator| !separator.is_empty())
-        .all(|separator| {
-            matches!(separator, b"." | b"_" | b"__") || separator.iter().all(|&b| b == b'-')
-        })
+        .all(|separator| matches!(separator, b"." | b"_" | b"__") || separator.iter().all(|&b| b == b'-'))
 }
 
 fn is_host(text: &str) -> bool {
-    let (host, port) = text
-        .split_once(':')
-        .map_or((text, None), |(h, p)| (h, Some(p)));
+    let (host, port) = text.split_once(':').map_or((text, None), |(h, p)| (h, Some(p)));
     let label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     host.split('.').all(label)
         && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
@@ -105,14 +91,8 @@ impl FromStr for TagName {
         let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let valid = text.len() <= 128
             && text.bytes().next().is_some_and(word)
-            && text
-                .bytes()
-                .all(|byte| word(byte) || byte == b'.' || byte == b'-');
-        if valid {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::Tag(text.into()))
-        }
+            && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-');
+        if valid { Ok(Self(text.into())) } else { Err(NameError::Tag(text.into())) }
     }
 }
 
@@ -142,14 +122,7 @@ mod tests {
 
     #[test]
     fn repository_names_follow_the_registrys_grammar() {
-        for good in [
-            "a",
-            "mina/daemon",
-            "a.b/c__d/e---f",
-            "0x/1",
-            "Host.example:5000/team/app",
-            "a_b",
-        ] {
+        for good in ["a", "mina/daemon", "a.b/c__d/e---f", "0x/1", "Host.example:5000/team/app", "a_b"] {
             assert!(good.parse::<RepoName>().is_ok(), "{good:?}");
         }
         let long = "a".repeat(256);
@@ -184,17 +157,7 @@ mod tests {
         for good in ["latest", "_layers", "V1.2-rc_3", "1", &"x".repeat(128)] {
             assert!(good.parse::<TagName>().is_ok(), "{good:?}");
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "-x",
-            ".x",
-            "a/b",
-            "a b",
-            "é",
-            &"x".repeat(129),
-        ] {
+        for bad in ["", ".", "..", "-x", ".x", "a/b", "a b", "é", &"x".repeat(129)] {
             assert!(bad.parse::<TagName>().is_err(), "{bad:?}");
         }
     }

@@ -31,11 +31,7 @@ pub fn blobs(ages: Vec<BlobAge>, links: &[(Place, Option<Timestamp>)], grace: Gr
     }
     let mut plan = Blobs::default();
     for age in ages {
-        let touched = linked
-            .get(&age.digest)
-            .copied()
-            .unwrap_or(age.newest)
-            .max(age.newest);
+        let touched = linked.get(&age.digest).copied().unwrap_or(age.newest).max(age.newest);
         if grace.is_over(touched) {
             plan.due.push(age);
         } else {

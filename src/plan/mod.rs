@@ -26,10 +26,7 @@ pub struct Grace {
 impl Grace {
     /// When something last touched at a time may go. A time to come counts as now.
     pub fn due(&self, touched: Timestamp) -> Timestamp {
-        touched
-            .min(self.now)
-            .saturating_add(self.age)
-            .unwrap_or(Timestamp::MAX)
+        touched.min(self.now).saturating_add(self.age).unwrap_or(Timestamp::MAX)
     }
 
     /// Whether something last touched at a time may go now.
@@ -63,16 +60,9 @@ pub fn without(mut inventory: Inventory, gone: &[Expected]) -> Inventory {
         return inventory;
     }
     for repository in &mut inventory.repositories {
-        let Repository {
-            name,
-            tags,
-            revisions,
-            layers,
-            ..
-        } = repository;
+        let Repository { name, tags, revisions, layers, .. } = repository;
         tags.retain(|tag| !gone.contains(&Place::Tag(name.clone(), tag.name.clone())));
-        revisions
-            .retain(|revision| !gone.contains(&Place::Revision(name.clone(), revision.clone())));
+        revisions.retain(|revision| !gone.contains(&Place::Revision(name.clone(), revision.clone())));
         layers.retain(|layer| !gone.contains(&Place::Layer(name.clone(), layer.clone())));
     }
     inventory

@@ -41,22 +41,16 @@ pub fn unreachable(inventory: &Inventory, removed: &[Expected]) -> Vec<Candidate
     for repository in &inventory.repositories {
         let graph = Graph::of(repository, &inventory.manifests);
         let kept = graph.closure(repository.tags.iter().filter_map(Tag::digest));
-        let from =
-            removed.partition_point(|expected| expected.place.repository() < &repository.name);
-        let own = removed[from..]
-            .iter()
-            .take_while(|expected| *expected.place.repository() == repository.name);
+        let from = removed.partition_point(|expected| expected.place.repository() < &repository.name);
+        let own =
+            removed[from..].iter().take_while(|expected| *expected.place.repository() == repository.name);
         let own = graph.closure(own.filter_map(|expected| Some(&expected.link.as_ref()?.0)));
-        candidates.extend(
-            repository
-                .revisions
-                .iter()
-                .filter(|revision| !kept.contains(revision))
-                .map(|revision| Candidate {
-                    place: Place::Revision(repository.name.clone(), revision.clone()),
-                    tag_removed: own.contains(revision),
-                }),
-        );
+        candidates.extend(repository.revisions.iter().filter(|revision| !kept.contains(revision)).map(
+            |revision| Candidate {
+                place: Place::Revision(repository.name.clone(), revision.clone()),
+                tag_removed: own.contains(revision),
+            },
+        ));
     }
     candidates
 }
@@ -82,9 +76,7 @@ pub fn revisions(
         };
         let exempt = tag_removed_needs_no_age && candidate.tag_removed;
         match age {
-            LinkAge::Written(at) if exempt || grace.is_over(at) => {
-                old.push((candidate, digest, at))
-            }
+            LinkAge::Written(at) if exempt || grace.is_over(at) => old.push((candidate, digest, at)),
             LinkAge::Written(at) => {
                 young.insert((name, digest));
                 plan.held.push(candidate.place.clone());
@@ -97,34 +89,22 @@ pub fn revisions(
     }
     if !plan.doubts.is_empty() {
         plan.empty.clear();
-        plan.held.extend(
-            old.into_iter()
-                .map(|(candidate, ..)| candidate.place.clone()),
-        );
+        plan.held.extend(old.into_iter().map(|(candidate, ..)| candidate.place.clone()));
         return plan;
     }
     for repository in &inventory.repositories {
         let mine = |candidate: &Candidate| *candidate.place.repository() == repository.name;
-        let start =
-            old.partition_point(|(candidate, ..)| *candidate.place.repository() < repository.name);
-        let mine = old[start..]
-            .iter()
-            .take_while(|(candidate, ..)| mine(candidate));
+        let start = old.partition_point(|(candidate, ..)| *candidate.place.repository() < repository.name);
+        let mine = old[start..].iter().take_while(|(candidate, ..)| mine(candidate));
         let graph = Graph::of(repository, &inventory.manifests);
-        let roots = repository
-            .revisions
-            .iter()
-            .filter(|digest| young.contains(&(&repository.name, *digest)));
+        let roots = repository.revisions.iter().filter(|digest| young.contains(&(&repository.name, *digest)));
         let needed = graph.closure(roots);
         for (candidate, digest, at) in mine {
             if needed.contains(digest) {
                 plan.held.push(candidate.place.clone());
             } else {
                 let link = Some(((*digest).clone(), *at));
-                plan.remove.push(Expected {
-                    place: candidate.place.clone(),
-                    link,
-                });
+                plan.remove.push(Expected { place: candidate.place.clone(), link });
             }
         }
     }

@@ -13,21 +13,12 @@ impl Companions {
     /// API, and cosign's `.sig`, `.att`, `.sbom`) or because what they name has a subject in this
     /// repository.
     pub(super) fn of(repository: &Repository, manifests: &HashMap<Digest, Manifest>) -> Self {
-        let tagged = |digest: &Digest| {
-            repository
-                .tags
-                .iter()
-                .any(|tag| tag.digest() == Some(digest))
-        };
-        let here =
-            |digest: &&Digest| repository.revisions.binary_search(digest).is_ok() || tagged(digest);
+        let tagged = |digest: &Digest| repository.tags.iter().any(|tag| tag.digest() == Some(digest));
+        let here = |digest: &&Digest| repository.revisions.binary_search(digest).is_ok() || tagged(digest);
         let by_subject = |tag: &Tag| {
             let subject = manifests.get(tag.digest()?)?.subject.as_ref()?;
             // A manifest that refers to itself, or an image that serves a missing one, is an image.
-            Some(subject)
-                .filter(|subject| Some(*subject) != tag.digest())
-                .filter(here)
-                .cloned()
+            Some(subject).filter(|subject| Some(*subject) != tag.digest()).filter(here).cloned()
         };
         Self(
             repository
@@ -47,12 +38,7 @@ impl Companions {
 fn by_name(tag: &str) -> Option<Digest> {
     let (algorithm, rest) = [Algorithm::Sha256, Algorithm::Sha512]
         .into_iter()
-        .find_map(|algorithm| {
-            Some((
-                algorithm,
-                tag.strip_prefix(algorithm.as_str())?.strip_prefix('-')?,
-            ))
-        })?;
+        .find_map(|algorithm| Some((algorithm, tag.strip_prefix(algorithm.as_str())?.strip_prefix('-')?)))?;
     let hex = match rest.split_once('.') {
         Some((hex, "sig" | "att" | "sbom")) => hex,
         Some(_) => return None,
@@ -70,11 +56,7 @@ mod tests {
         let digest = Digest::of(b"image");
         let hex = digest.hex();
         for suffix in ["", ".sig", ".att", ".sbom"] {
-            assert_eq!(
-                by_name(&format!("sha256-{hex}{suffix}")),
-                Some(digest.clone()),
-                "{suffix}"
-            );
+            assert_eq!(by_name(&format!("sha256-{hex}{suffix}")), Some(digest.clone()), "{suffix}");
         }
         for other in [
             "latest",

@@ -45,17 +45,11 @@ pub struct Verdict {
 
 impl Verdict {
     fn keep(reason: Reason) -> Self {
-        Self {
-            keep: true,
-            reasons: vec![reason],
-        }
+        Self { keep: true, reasons: vec![reason] }
     }
 
     fn remove(reason: Reason) -> Self {
-        Self {
-            keep: false,
-            reasons: vec![reason],
-        }
+        Self { keep: false, reasons: vec![reason] }
     }
 }
 
@@ -69,10 +63,7 @@ impl Policy {
     ) -> Vec<Verdict> {
         let tags = &repository.tags;
         if repository.in_doubt {
-            return tags
-                .iter()
-                .map(|_| Verdict::keep(Reason::InDoubt))
-                .collect();
+            return tags.iter().map(|_| Verdict::keep(Reason::InDoubt)).collect();
         }
         let graph = Graph::of(repository, manifests);
         let companions = Companions::of(repository, manifests);
@@ -88,9 +79,7 @@ impl Policy {
             }
         }
         ranked.sort_by(|(a, pushed_a), (b, pushed_b)| {
-            pushed_b
-                .cmp(pushed_a)
-                .then_with(|| natural(&tags[*b], &tags[*a]))
+            pushed_b.cmp(pushed_a).then_with(|| natural(&tags[*b], &tags[*a]))
         });
         let mut kept: HashSet<&Digest> = HashSet::new();
         let mut gone: HashSet<&Digest> = HashSet::new();
@@ -98,31 +87,22 @@ impl Policy {
             let stays = rank <= self.keep_last;
             graph.extend(if stays { &mut kept } else { &mut gone }, tags[at].digest());
             verdicts[at] = Some(if stays {
-                Verdict::keep(Reason::Newest {
-                    rank,
-                    of: self.keep_last,
-                })
+                Verdict::keep(Reason::Newest { rank, of: self.keep_last })
             } else {
-                Verdict::remove(Reason::BeyondKeepLast {
-                    rank,
-                    keep: self.keep_last,
-                })
+                Verdict::remove(Reason::BeyondKeepLast { rank, keep: self.keep_last })
             });
         }
 
         // A companion may itself have companions, so go on until nothing more follows.
-        let mut waiting: Vec<(usize, &Digest)> = (0..tags.len())
-            .filter_map(|at| Some((at, companions.subject(at)?)))
-            .collect();
+        let mut waiting: Vec<(usize, &Digest)> =
+            (0..tags.len()).filter_map(|at| Some((at, companions.subject(at)?))).collect();
         loop {
             let before = waiting.len();
             waiting.retain(|(at, subject)| {
                 let follows = kept.contains(subject);
                 if follows {
                     graph.extend(&mut kept, tags[*at].digest());
-                    verdicts[*at] = Some(Verdict::keep(Reason::FollowsImage {
-                        image: (*subject).clone(),
-                    }));
+                    verdicts[*at] = Some(Verdict::keep(Reason::FollowsImage { image: (*subject).clone() }));
                 }
                 !follows
             });
@@ -130,20 +110,16 @@ impl Policy {
                 continue;
             }
             // Then those whose image may be on its way; what follows them follows too.
-            let young = waiting.iter().position(|(at, subject)| {
-                !gone.contains(subject) && self.is_young(&tags[*at], now)
-            });
+            let young = waiting
+                .iter()
+                .position(|(at, subject)| !gone.contains(subject) && self.is_young(&tags[*at], now));
             let Some(young) = young else { break };
             let (at, subject) = waiting.swap_remove(young);
             graph.extend(&mut kept, tags[at].digest());
-            verdicts[at] = Some(Verdict::keep(Reason::ImageMayCome {
-                image: subject.clone(),
-            }));
+            verdicts[at] = Some(Verdict::keep(Reason::ImageMayCome { image: subject.clone() }));
         }
         for (at, subject) in waiting {
-            verdicts[at] = Some(Verdict::remove(Reason::ImageGone {
-                image: subject.clone(),
-            }));
+            verdicts[at] = Some(Verdict::remove(Reason::ImageGone { image: subject.clone() }));
         }
         verdicts
             .into_iter()

@@ -65,9 +65,7 @@ impl fmt::Display for Reason {
             Self::ImageMayCome { image } => {
                 write!(f, "serves {}, which may still be pushed", image.short())
             }
-            Self::InDoubt => {
-                f.write_str("something in this repository is in doubt, so it loses no tag")
-            }
+            Self::InDoubt => f.write_str("something in this repository is in doubt, so it loses no tag"),
             Self::BeyondKeepLast { rank, keep } => {
                 write!(f, "number {rank} by push time, {keep} are kept")
             }

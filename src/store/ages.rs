@@ -50,12 +50,8 @@ impl Store {
                 return Ok(LinkAge::Gone);
             };
             Ok(match links::read(&self.io, dir, &place.link()) {
-                Link::To(digest, written) if link_matches(place, &digest) => {
-                    LinkAge::Written(written)
-                }
-                Link::To(digest, _) => {
-                    LinkAge::Doubt(bad_link(place, format!("the link names {digest}")))
-                }
+                Link::To(digest, written) if link_matches(place, &digest) => LinkAge::Written(written),
+                Link::To(digest, _) => LinkAge::Doubt(bad_link(place, format!("the link names {digest}"))),
                 Link::Bad(cause) => LinkAge::Doubt(bad_link(place, cause)),
                 Link::Unreadable(error) => {
                     let path = dir.path().join(place.link());
@@ -64,9 +60,7 @@ impl Store {
                 Link::Missing => match self.io.stat(dir, &place.file_name()) {
                     Ok(attributes) => LinkAge::Empty(attributes.modified.max(attributes.changed)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => LinkAge::Gone,
-                    Err(error) => {
-                        LinkAge::Doubt(unreadable(dir.path(), Some(place.repository()), &error))
-                    }
+                    Err(error) => LinkAge::Doubt(unreadable(dir.path(), Some(place.repository()), &error)),
                 },
             })
         })
@@ -77,11 +71,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn link_times(
-        &self,
-        places: &[Place],
-        stop: &Stop,
-    ) -> Result<Vec<Option<Timestamp>>, Interrupted> {
+    pub fn link_times(&self, places: &[Place], stop: &Stop) -> Result<Vec<Option<Timestamp>>, Interrupted> {
         self.by_parent(places, |dir, place| {
             stop.check()?;
             let stat = dir.map(|dir| self.io.stat(dir, &place.link()));
@@ -115,26 +105,18 @@ impl Store {
                     size_bytes: data.size_bytes,
                     allocated_bytes: data.allocated_bytes,
                 })),
-                (Err(error), Ok(holder)) if error.kind() == io::ErrorKind::NotFound => {
-                    Some(Ok(BlobAge {
-                        digest: digest.clone(),
-                        newest: holder.modified.max(holder.changed),
-                        size_bytes: 0,
-                        allocated_bytes: 0,
-                    }))
-                }
+                (Err(error), Ok(holder)) if error.kind() == io::ErrorKind::NotFound => Some(Ok(BlobAge {
+                    digest: digest.clone(),
+                    newest: holder.modified.max(holder.changed),
+                    size_bytes: 0,
+                    allocated_bytes: 0,
+                })),
                 (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
-                (Err(error), _) | (_, Err(error)) => {
-                    Some(Err(unreadable(dir.as_ref(), None, &error)))
-                }
+                (Err(error), _) | (_, Err(error)) => Some(Err(unreadable(dir.as_ref(), None, &error))),
             })
         };
-        let ages: Vec<Option<Result<BlobAge, Problem>>> = self.pool.install(|| {
-            digests
-                .par_iter()
-                .map(age)
-                .collect::<Result<_, Interrupted>>()
-        })?;
+        let ages: Vec<Option<Result<BlobAge, Problem>>> =
+            self.pool.install(|| digests.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
         let mut found = Vec::with_capacity(ages.len());
         let mut problems = Vec::new();
         for age in ages.into_iter().flatten() {
@@ -155,17 +137,10 @@ impl Store {
         let groups: Vec<&[Place]> = places.chunk_by(|a, b| same_parent(a, b)).collect();
         let group = |group: &&[Place]| -> Result<Vec<T>, Interrupted> {
             let dir = self.io.open_dir(&self.root, &group[0].parent()).ok();
-            group
-                .par_iter()
-                .map(|place| act(dir.as_ref(), place))
-                .collect()
+            group.par_iter().map(|place| act(dir.as_ref(), place)).collect()
         };
-        let done: Vec<Vec<T>> = self.pool.install(|| {
-            groups
-                .par_iter()
-                .map(group)
-                .collect::<Result<_, Interrupted>>()
-        })?;
+        let done: Vec<Vec<T>> =
+            self.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
         Ok(done.into_iter().flatten().collect())
     }
 }
@@ -173,8 +148,7 @@ impl Store {
 pub(super) fn same_parent(a: &Place, b: &Place) -> bool {
     match (a, b) {
         (Place::Tag(a, _), Place::Tag(b, _)) => a == b,
-        (Place::Revision(a, one), Place::Revision(b, two))
-        | (Place::Layer(a, one), Place::Layer(b, two)) => {
+        (Place::Revision(a, one), Place::Revision(b, two)) | (Place::Layer(a, one), Place::Layer(b, two)) => {
             a == b && one.algorithm() == two.algorithm()
         }
         _ => false,

@@ -39,27 +39,15 @@ impl Store {
             let mut problems = Vec::new();
             let path = dir.path().join(&entry.name);
             if entry.kind != Kind::Dir {
-                problems.push(odd(
-                    Severity::Warning,
-                    Code::OddKind,
-                    None,
-                    &path,
-                    "not a directory of blobs",
-                ));
+                problems.push(odd(Severity::Warning, Code::OddKind, None, &path, "not a directory of blobs"));
                 return Ok((digests, problems));
             }
-            match self
-                .io
-                .open_dir(&dir, &entry.name)
-                .and_then(|shard| self.io.list(&shard))
-            {
+            match self.io.open_dir(&dir, &entry.name).and_then(|shard| self.io.list(&shard)) {
                 Ok(blobs) => {
                     digests.reserve(blobs.len());
                     for blob in blobs {
                         match Digest::from_parts(Algorithm::Sha256, &blob.name) {
-                            Ok(digest)
-                                if blob.kind == Kind::Dir && blob.name.starts_with(&entry.name) =>
-                            {
+                            Ok(digest) if blob.kind == Kind::Dir && blob.name.starts_with(&entry.name) => {
                                 digests.push(digest);
                             }
                             _ => problems.push(odd(
@@ -76,12 +64,8 @@ impl Store {
             }
             Ok((digests, problems))
         };
-        let shards: Vec<_> = self.pool.install(|| {
-            shards
-                .par_iter()
-                .map(shard)
-                .collect::<Result<_, Interrupted>>()
-        })?;
+        let shards: Vec<_> =
+            self.pool.install(|| shards.par_iter().map(shard).collect::<Result<_, Interrupted>>())?;
         let mut blobs = Vec::with_capacity(shards.iter().map(|(digests, _)| digests.len()).sum());
         for (digests, odd) in shards {
             blobs.extend(digests);

@@ -1,9 +1,6 @@
 //! The storage's own clock: ages are measured against the time that the storage stamps on files.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "one of the places that read the clock"
-)]
+#![expect(clippy::disallowed_methods, reason = "one of the places that read the clock")]
 
 use std::io;
 use std::time::Instant;
@@ -23,18 +20,12 @@ pub struct StorageClock {
 impl StorageClock {
     /// This host's clock, for an audit, which may not write a probe.
     pub fn of_host() -> Self {
-        Self {
-            stamp: Timestamp::now(),
-            taken: Instant::now(),
-            skew: SignedDuration::ZERO,
-        }
+        Self { stamp: Timestamp::now(), taken: Instant::now(), skew: SignedDuration::ZERO }
     }
 
     /// The storage's time now.
     pub fn now(&self) -> Timestamp {
-        self.stamp
-            .saturating_add(self.taken.elapsed())
-            .unwrap_or(Timestamp::MAX)
+        self.stamp.saturating_add(self.taken.elapsed()).unwrap_or(Timestamp::MAX)
     }
 
     /// How far this host's clock is ahead of the storage's.
@@ -61,10 +52,6 @@ impl Store {
         } else {
             SignedDuration::ZERO
         };
-        Ok(StorageClock {
-            stamp,
-            taken: Instant::now(),
-            skew,
-        })
+        Ok(StorageClock { stamp, taken: Instant::now(), skew })
     }
 }

@@ -159,19 +159,14 @@ pub struct Io {
 
 impl std::fmt::Debug for Io {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Io")
-            .field("counts", &self.counts())
-            .finish_non_exhaustive()
+        f.debug_struct("Io").field("counts", &self.counts()).finish_non_exhaustive()
     }
 }
 
 impl Io {
     /// A door with a watch at it.
     pub fn watched(watch: Option<Box<dyn Watch>>) -> Self {
-        Self {
-            watch,
-            ..Self::default()
-        }
+        Self { watch, ..Self::default() }
     }
 
     /// The counts so far.
@@ -195,15 +190,8 @@ impl Io {
     /// Whatever the system says; symbolic links are followed here, since a person named the path.
     pub fn open_root(&self, path: &Path) -> io::Result<Dir> {
         self.run(Op::Open, path, "", || {
-            let fd = fs::open(
-                path,
-                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
-            Ok(Dir {
-                fd,
-                path: PathBuf::new(),
-            })
+            let fd = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            Ok(Dir { fd, path: PathBuf::new() })
         })
     }
 
@@ -214,10 +202,7 @@ impl Io {
     pub fn open_dir(&self, dir: &Dir, path: &str) -> io::Result<Dir> {
         self.run(Op::Open, &dir.path, path, || {
             let fd = self.open(dir, path, OFlags::DIRECTORY)?;
-            Ok(Dir {
-                fd,
-                path: dir.path.join(path),
-            })
+            Ok(Dir { fd, path: dir.path.join(path) })
         })
     }
 
@@ -245,10 +230,7 @@ impl Io {
                     }
                     _ => Kind::Other,
                 };
-                entries.push(Entry {
-                    name: name.to_string_lossy().into_owned(),
-                    kind,
-                });
+                entries.push(Entry { name: name.to_string_lossy().into_owned(), kind });
             }
             entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             Ok(entries)
@@ -261,24 +243,16 @@ impl Io {
     /// Whatever the system says; [`io::ErrorKind::FileTooLarge`] above `limit_bytes`;
     /// [`io::ErrorKind::InvalidInput`] for what is not a regular file.
     pub fn read(&self, dir: &Dir, path: &str, limit_bytes: u64) -> io::Result<Content> {
-        let fd = self.run(Op::Open, &dir.path, path, || {
-            Ok(self.open(dir, path, OFlags::NONBLOCK)?)
-        })?;
+        let fd = self.run(Op::Open, &dir.path, path, || Ok(self.open(dir, path, OFlags::NONBLOCK)?))?;
         self.run(Op::Read, &dir.path, path, || {
             let attributes = attributes(&fd, c"", AtFlags::EMPTY_PATH)?;
             if attributes.kind != Kind::File {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "not a regular file",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
             }
             if attributes.size_bytes > limit_bytes {
                 return Err(io::Error::new(
                     io::ErrorKind::FileTooLarge,
-                    format!(
-                        "{} bytes; at most {limit_bytes} are expected here",
-                        attributes.size_bytes
-                    ),
+                    format!("{} bytes; at most {limit_bytes} are expected here", attributes.size_bytes),
                 ));
             }
             let size = usize::try_from(attributes.size_bytes).map_err(io::Error::other)?;
@@ -302,9 +276,7 @@ impl Io {
     /// # Errors
     /// Whatever the system says.
     pub fn stat(&self, dir: &Dir, path: &str) -> io::Result<Attributes> {
-        self.run(Op::Stat, &dir.path, path, || {
-            Ok(attributes(&dir.fd, path, AtFlags::SYMLINK_NOFOLLOW)?)
-        })
+        self.run(Op::Stat, &dir.path, path, || Ok(attributes(&dir.fd, path, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     /// Attributes of an open directory, which need no round trip of their own.
@@ -344,9 +316,7 @@ impl Io {
             let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
             match fs::openat2(&dir.fd, path, flags, Mode::empty(), resolve) {
                 // Kernels before 5.6 do not have it, and some container profiles deny it.
-                Err(Errno::NOSYS | Errno::PERM) => {
-                    self.without_openat2.store(true, Ordering::Relaxed)
-                }
+                Err(Errno::NOSYS | Errno::PERM) => self.without_openat2.store(true, Ordering::Relaxed),
                 done => return done,
             }
         }
@@ -355,28 +325,14 @@ impl Io {
         while let Some((first, after)) = rest.split_once('/') {
             let walk = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             self.count(Op::Open);
-            parent = Some(fs::openat(
-                parent.as_ref().unwrap_or(&dir.fd),
-                first,
-                walk,
-                Mode::empty(),
-            )?);
+            parent = Some(fs::openat(parent.as_ref().unwrap_or(&dir.fd), first, walk, Mode::empty())?);
             rest = after;
         }
-        fs::openat(
-            parent.as_ref().unwrap_or(&dir.fd),
-            rest,
-            flags,
-            Mode::empty(),
-        )
+        fs::openat(parent.as_ref().unwrap_or(&dir.fd), rest, flags, Mode::empty())
     }
 }
 
-fn attributes(
-    fd: &OwnedFd,
-    path: impl rustix::path::Arg,
-    flags: AtFlags,
-) -> Result<Attributes, Errno> {
+fn attributes(fd: &OwnedFd, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Attributes, Errno> {
     let stat = fs::statx(fd, path, flags, StatxFlags::BASIC_STATS)?;
     let time = |at: rustix::fs::StatxTimestamp| {
         let nanos = i32::try_from(at.tv_nsec).unwrap_or(0);

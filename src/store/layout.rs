@@ -80,9 +80,7 @@ pub(super) fn blob_dir(digest: &Digest) -> String {
 
 /// The algorithm that a directory name stands for.
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
-    [Algorithm::Sha256, Algorithm::Sha512]
-        .into_iter()
-        .find(|algorithm| algorithm.as_str() == name)
+    [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|algorithm| algorithm.as_str() == name)
 }
 
 /// A directory that the janitor may move as a whole.
@@ -102,16 +100,10 @@ impl Place {
         match self {
             Self::Tag(repository, _) => format!("{REPOSITORIES}/{repository}/{TAGS}"),
             Self::Revision(repository, digest) => {
-                format!(
-                    "{REPOSITORIES}/{repository}/{REVISIONS}/{}",
-                    digest.algorithm().as_str()
-                )
+                format!("{REPOSITORIES}/{repository}/{REVISIONS}/{}", digest.algorithm().as_str())
             }
             Self::Layer(repository, digest) => {
-                format!(
-                    "{REPOSITORIES}/{repository}/{LAYERS}/{}",
-                    digest.algorithm().as_str()
-                )
+                format!("{REPOSITORIES}/{repository}/{LAYERS}/{}", digest.algorithm().as_str())
             }
         }
     }
@@ -151,9 +143,7 @@ impl Place {
         let digest = |alg: &str, hex: &str| Digest::from_parts(algorithm(alg)?, hex).ok();
         match parts[..] {
             [MANIFESTS, "tags", tag] => Some(Self::Tag(repository, tag.parse().ok()?)),
-            [MANIFESTS, "revisions", alg, hex] => {
-                Some(Self::Revision(repository, digest(alg, hex)?))
-            }
+            [MANIFESTS, "revisions", alg, hex] => Some(Self::Revision(repository, digest(alg, hex)?)),
             [LAYERS, alg, hex] => Some(Self::Layer(repository, digest(alg, hex)?)),
             _ => None,
         }
@@ -185,10 +175,7 @@ mod tests {
         let repository: RepoName = "mina/daemon".parse().unwrap();
         let digest = Digest::of(b"x");
         round_trip(&Place::Tag(repository.clone(), "_layers".parse().unwrap()));
-        round_trip(&Place::Tag(
-            repository.clone(),
-            "_manifests".parse().unwrap(),
-        ));
+        round_trip(&Place::Tag(repository.clone(), "_manifests".parse().unwrap()));
         round_trip(&Place::Revision(repository.clone(), digest.clone()));
         round_trip(&Place::Layer(repository, digest));
     }

@@ -29,11 +29,7 @@ pub struct Holder {
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "process {} on {} since {:.0}",
-            self.pid, self.host, self.since
-        )
+        write!(f, "process {} on {} since {:.0}", self.pid, self.host, self.since)
     }
 }
 
@@ -67,35 +63,20 @@ impl Store {
     /// # Errors
     /// [`LockError`].
     pub fn lock(&self, now: Timestamp) -> Result<StoreLock, LockError> {
-        let failed = |source| LockError::Io {
-            path: format!("{}/{}", layout::JANITOR, layout::LOCK),
-            source,
-        };
+        let failed = |source| LockError::Io { path: format!("{}/{}", layout::JANITOR, layout::LOCK), source };
         mutate::make_dirs(&self.io, &self.data, layout::JANITOR).map_err(failed)?;
-        let dir = self
-            .io
-            .open_dir(&self.data, layout::JANITOR)
-            .map_err(failed)?;
+        let dir = self.io.open_dir(&self.data, layout::JANITOR).map_err(failed)?;
         let file = mutate::open_lock_file(&self.io, &dir, layout::LOCK).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let holder = self.io.read(&dir, layout::HOLDER, 4096).ok();
-                return Err(LockError::Held(
-                    holder.and_then(|it| serde_json::from_slice(&it.bytes).ok()),
-                ));
+                return Err(LockError::Held(holder.and_then(|it| serde_json::from_slice(&it.bytes).ok())));
             }
             Err(error) => return Err(failed(error.into())),
         }
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
-        let holder = Holder {
-            pid: std::process::id(),
-            host,
-            since: now,
-        };
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let holder = Holder { pid: std::process::id(), host, since: now };
         let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
         mutate::write_whole(&self.io, &dir, layout::HOLDER, &text).map_err(failed)?;
         Ok(StoreLock { dir, file })

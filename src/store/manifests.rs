@@ -37,21 +37,11 @@ impl Store {
     ) -> Result<Vec<(Digest, ManifestRead)>, Interrupted> {
         let read = |digest: &Digest| {
             stop.check()?;
-            Ok((
-                digest.clone(),
-                self.read_manifest(digest, must_be_manifests),
-            ))
+            Ok((digest.clone(), self.read_manifest(digest, must_be_manifests)))
         };
-        let mut reads: Vec<(Digest, ManifestRead)> = self.pool.install(|| {
-            wanted
-                .par_iter()
-                .map(read)
-                .collect::<Result<_, Interrupted>>()
-        })?;
-        if reads
-            .iter()
-            .any(|(_, read)| matches!(read, ManifestRead::Doubt(_)))
-        {
+        let mut reads: Vec<(Digest, ManifestRead)> =
+            self.pool.install(|| wanted.par_iter().map(read).collect::<Result<_, Interrupted>>())?;
+        if reads.iter().any(|(_, read)| matches!(read, ManifestRead::Doubt(_))) {
             stop.wait(patience)?;
             for (digest, read) in &mut reads {
                 if matches!(read, ManifestRead::Doubt(_)) {
@@ -81,10 +71,7 @@ impl Store {
                 return ManifestRead::Blob;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return match self
-                    .io
-                    .stat(&self.root, &format!("{}/{dir}", layout::BLOBS))
-                {
+                return match self.io.stat(&self.root, &format!("{}/{dir}", layout::BLOBS)) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => ManifestRead::Absent,
                     _ => doubt(
                         Code::Unreadable,
@@ -94,26 +81,16 @@ impl Store {
                 };
             }
             Err(error) => {
-                return doubt(
-                    Code::Unreadable,
-                    error.to_string(),
-                    "check the storage and its permissions",
-                );
+                return doubt(Code::Unreadable, error.to_string(), "check the storage and its permissions");
             }
         };
         if Digest::of(&bytes) != *digest {
             let cause = format!("its {} bytes have another digest", bytes.len());
-            return doubt(
-                Code::WrongHash,
-                cause,
-                "delete this blob's directory and push the image again",
-            );
+            return doubt(Code::WrongHash, cause, "delete this blob's directory and push the image again");
         }
         match Manifest::parse(&bytes) {
             Ok(manifest) => ManifestRead::Manifest(manifest),
-            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => {
-                ManifestRead::Blob
-            }
+            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestRead::Blob,
             Err(error) => doubt(
                 Code::BadManifest,
                 error.to_string(),

@@ -69,20 +69,10 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]: no store, a store that must not be worked on, or one that cannot be read.
-    pub fn open(
-        data_dir: &Path,
-        jobs: usize,
-        watch: Option<Box<dyn Watch>>,
-    ) -> Result<Self, OpenError> {
+    pub fn open(data_dir: &Path, jobs: usize, watch: Option<Box<dyn Watch>>) -> Result<Self, OpenError> {
         let io = Io::watched(watch);
-        let no_store = |why: &str| OpenError::NoStore {
-            path: data_dir.into(),
-            why: why.into(),
-        };
-        let failed = |source| OpenError::Io {
-            path: data_dir.into(),
-            source,
-        };
+        let no_store = |why: &str| OpenError::NoStore { path: data_dir.into(), why: why.into() };
+        let failed = |source| OpenError::Io { path: data_dir.into(), source };
         let data = io.open_root(data_dir).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => no_store("the directory does not exist"),
             std::io::ErrorKind::NotADirectory => no_store("it is not a directory"),
@@ -99,17 +89,8 @@ impl Store {
             }
         })?;
         check_parts(&io, &data, &root, data_dir)?;
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(jobs)
-            .thread_name(|n| format!("io-{n}"))
-            .build()?;
-        Ok(Self {
-            io,
-            data_dir: data_dir.into(),
-            data,
-            root,
-            pool,
-        })
+        let pool = ThreadPoolBuilder::new().num_threads(jobs).thread_name(|n| format!("io-{n}")).build()?;
+        Ok(Self { io, data_dir: data_dir.into(), data, root, pool })
     }
 
     /// The registry's root directory, as configured.
@@ -138,10 +119,7 @@ fn check_parts(io: &Io, data: &Dir, root: &Dir, data_dir: &Path) -> Result<(), O
     let part = |dir, name| match io.stat(dir, name) {
         Ok(attributes) => Ok(Some(attributes)),
         Err(error) if missing(&error) => Ok(None),
-        Err(source) => Err(OpenError::Io {
-            path: data_dir.into(),
-            source,
-        }),
+        Err(source) => Err(OpenError::Io { path: data_dir.into(), source }),
     };
     let at = data_dir.display();
     let repositories = part(root, layout::REPOSITORIES)?;
@@ -150,7 +128,9 @@ fn check_parts(io: &Io, data: &Dir, root: &Dir, data_dir: &Path) -> Result<(), O
         return Err(if blobs.is_none() {
             OpenError::NoStore {
                 path: data_dir.into(),
-                why: "it has neither repositories nor blobs; storage that is not fully mounted looks like this".into(),
+                why:
+                    "it has neither repositories nor blobs; storage that is not fully mounted looks like this"
+                        .into(),
             }
         } else {
             OpenError::Refused(format!(

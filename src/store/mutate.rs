@@ -17,17 +17,13 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 
 /// Makes a directory and those above it; what is there already is fine.
 pub(super) fn make_dirs(io: &Io, dir: &Dir, path: &str) -> io::Result<()> {
-    let made = io.run(Op::MakeDir, dir.path(), path, || {
-        Ok(fs::mkdirat(dir.fd(), path, DIR_MODE)?)
-    });
+    let made = io.run(Op::MakeDir, dir.path(), path, || Ok(fs::mkdirat(dir.fd(), path, DIR_MODE)?));
     match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match path.rsplit_once('/') {
             Some((above, _)) => {
                 make_dirs(io, dir, above)?;
-                match io.run(Op::MakeDir, dir.path(), path, || {
-                    Ok(fs::mkdirat(dir.fd(), path, DIR_MODE)?)
-                }) {
+                match io.run(Op::MakeDir, dir.path(), path, || Ok(fs::mkdirat(dir.fd(), path, DIR_MODE)?)) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                     made => made,
                 }
@@ -39,23 +35,14 @@ pub(super) fn make_dirs(io: &Io, dir: &Dir, path: &str) -> io::Result<()> {
 }
 
 /// Renames a directory. It never replaces content: the system refuses a directory that is not empty.
-pub(super) fn rename_dir(
-    io: &Io,
-    from: &Dir,
-    name: &str,
-    to: &Dir,
-    new_name: &str,
-) -> io::Result<()> {
-    io.run(Op::Rename, from.path(), name, || {
-        Ok(fs::renameat(from.fd(), name, to.fd(), new_name)?)
-    })
+pub(super) fn rename_dir(io: &Io, from: &Dir, name: &str, to: &Dir, new_name: &str) -> io::Result<()> {
+    io.run(Op::Rename, from.path(), name, || Ok(fs::renameat(from.fd(), name, to.fd(), new_name)?))
 }
 
 /// Removes a directory if it is empty. `false` when it is not, or is gone.
 pub(super) fn remove_empty_dir(io: &Io, dir: &Dir, path: &str) -> io::Result<bool> {
-    let removed = io.run(Op::Remove, dir.path(), path, || {
-        Ok(fs::unlinkat(dir.fd(), path, AtFlags::REMOVEDIR)?)
-    });
+    let removed =
+        io.run(Op::Remove, dir.path(), path, || Ok(fs::unlinkat(dir.fd(), path, AtFlags::REMOVEDIR)?));
     match removed {
         Ok(()) => Ok(true),
         Err(error) => match Errno::from_io_error(&error) {
@@ -83,9 +70,7 @@ pub(super) fn remove_trash(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
 }
 
 fn remove_file(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
-    match io.run(Op::Remove, dir.path(), name, || {
-        Ok(fs::unlinkat(dir.fd(), name, AtFlags::empty())?)
-    }) {
+    match io.run(Op::Remove, dir.path(), name, || Ok(fs::unlinkat(dir.fd(), name, AtFlags::empty())?)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
@@ -95,8 +80,7 @@ fn remove_file(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
 pub(super) fn write_new(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
     remove_file(io, dir, name)?;
     io.run(Op::Write, dir.path(), name, || {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = std::fs::File::from(fs::openat(dir.fd(), name, flags, FILE_MODE)?);
         file.write_all(content)?;
         file.sync_all()
@@ -107,20 +91,13 @@ pub(super) fn write_new(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io::R
 pub(super) fn write_whole(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
     let temporary = format!("{name}.new");
     write_new(io, dir, &temporary, content)?;
-    io.run(Op::Rename, dir.path(), name, || {
-        Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?)
-    })
+    io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
 }
 
 /// Opens a file for locking, making it when it is not there.
 pub(super) fn open_lock_file(io: &Io, dir: &Dir, name: &str) -> io::Result<std::fs::File> {
     io.run(Op::Write, dir.path(), name, || {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(std::fs::File::from(fs::openat(
-            dir.fd(),
-            name,
-            flags,
-            FILE_MODE,
-        )?))
+        Ok(std::fs::File::from(fs::openat(dir.fd(), name, flags, FILE_MODE)?))
     })
 }

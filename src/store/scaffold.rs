@@ -46,11 +46,7 @@ impl Store {
     pub fn idle_since(&self, repository: &RepoName) -> io::Result<Option<Timestamp>> {
         let base = layout::repository(repository);
         let uploads = format!("{base}/{}", layout::UPLOADS);
-        match self
-            .io
-            .open_dir(&self.root, &uploads)
-            .and_then(|dir| self.io.list(&dir))
-        {
+        match self.io.open_dir(&self.root, &uploads).and_then(|dir| self.io.list(&dir)) {
             Ok(uploads) if uploads.is_empty() => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(_) => return Ok(None),
@@ -58,10 +54,7 @@ impl Store {
         }
         let mut newest = None;
         for part in INSIDE_OUT {
-            match self
-                .io
-                .stat(&self.root, format!("{base}/{part}").trim_end_matches('/'))
-            {
+            match self.io.stat(&self.root, format!("{base}/{part}").trim_end_matches('/')) {
                 Ok(attributes) => newest = newest.max(Some(attributes.modified)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -89,11 +82,8 @@ impl Store {
             }
         }
         let mut path = base.as_str();
-        while path != layout::REPOSITORIES && mutate::remove_empty_dir(&self.io, &self.root, path)?
-        {
-            path = path
-                .rsplit_once('/')
-                .map_or(layout::REPOSITORIES, |(above, _)| above);
+        while path != layout::REPOSITORIES && mutate::remove_empty_dir(&self.io, &self.root, path)? {
+            path = path.rsplit_once('/').map_or(layout::REPOSITORIES, |(above, _)| above);
         }
         Ok(true)
     }
@@ -102,16 +92,8 @@ impl Store {
     ///
     /// # Errors
     /// Whatever the system says.
-    pub fn remove_empty_revision(
-        &self,
-        _lock: &StoreLock,
-        place: &super::Place,
-    ) -> io::Result<bool> {
-        mutate::remove_empty_dir(
-            &self.io,
-            &self.root,
-            &format!("{}/{}", place.parent(), place.file_name()),
-        )
+    pub fn remove_empty_revision(&self, _lock: &StoreLock, place: &super::Place) -> io::Result<bool> {
+        mutate::remove_empty_dir(&self.io, &self.root, &format!("{}/{}", place.parent(), place.file_name()))
     }
 
     fn is_there(&self, path: &str) -> io::Result<bool> {

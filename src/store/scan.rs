@@ -22,8 +22,8 @@ use super::layout;
 use super::links::{self, Link};
 use super::manifests::ManifestRead;
 use crate::model::{
-    Algorithm, Code, Digest, Inventory, Manifest, Problem, RepoName, Repository, Severity, Tag,
-    TagName, TagState,
+    Algorithm, Code, Digest, Inventory, Manifest, Problem, RepoName, Repository, Severity, Tag, TagName,
+    TagState,
 };
 use crate::stop::{Interrupted, Stop};
 
@@ -62,12 +62,7 @@ impl Store {
         scanner.report_all(problems);
         let present = |digest: &Digest| blobs.binary_search(digest).is_ok();
         let manifests = scanner.read_manifests(&mut repositories, &HashMap::new(), present)?;
-        Ok(Inventory {
-            repositories,
-            manifests,
-            blobs,
-            problems: scanner.into_problems(),
-        })
+        Ok(Inventory { repositories, manifests, blobs, problems: scanner.into_problems() })
     }
 
     /// Looks at some repositories again, reading only manifests that are not `known` yet.
@@ -81,20 +76,13 @@ impl Store {
         stop: &Stop,
     ) -> Result<Look, Interrupted> {
         let scanner = Scanner::new(self, stop);
-        let mut repositories: Vec<Repository> = self.pool.install(|| {
-            names
-                .par_iter()
-                .filter_map(|name| scanner.repository_by_name(name))
-                .collect()
-        });
+        let mut repositories: Vec<Repository> = self
+            .pool
+            .install(|| names.par_iter().filter_map(|name| scanner.repository_by_name(name)).collect());
         stop.check()?;
         scanner.read_doubtful_tags_again(&mut repositories)?;
         let new_manifests = scanner.read_manifests(&mut repositories, known, |_| true)?;
-        Ok(Look {
-            repositories,
-            new_manifests,
-            problems: scanner.into_problems(),
-        })
+        Ok(Look { repositories, new_manifests, problems: scanner.into_problems() })
     }
 }
 
@@ -106,54 +94,32 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     const fn new(store: &'a Store, stop: &'a Stop) -> Self {
-        Self {
-            store,
-            stop,
-            problems: Mutex::new(Vec::new()),
-        }
+        Self { store, stop, problems: Mutex::new(Vec::new()) }
     }
 
     fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self
-            .problems
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut problems = self.problems.into_inner().unwrap_or_else(PoisonError::into_inner);
         problems.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
         problems
     }
 
     fn report_all(&self, problems: Vec<Problem>) {
-        self.problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(problems);
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).extend(problems);
     }
 
     fn report(&self, problem: Problem) {
         self.report_all(vec![problem]);
     }
 
-    fn walk<'s>(
-        &'s self,
-        scope: &rayon::Scope<'s>,
-        path: String,
-        found: &'s Mutex<Vec<Repository>>,
-    ) {
+    fn walk<'s>(&'s self, scope: &rayon::Scope<'s>, path: String, found: &'s Mutex<Vec<Repository>>) {
         if self.stop.check().is_err() {
             return;
         }
-        let name = path
-            .strip_prefix(layout::REPOSITORIES)
-            .unwrap_or_default()
-            .trim_start_matches('/');
-        let listed = self
-            .store
-            .io
-            .open_dir(&self.store.root, &path)
-            .and_then(|dir| {
-                let entries = self.store.io.list(&dir)?;
-                Ok((dir, entries))
-            });
+        let name = path.strip_prefix(layout::REPOSITORIES).unwrap_or_default().trim_start_matches('/');
+        let listed = self.store.io.open_dir(&self.store.root, &path).and_then(|dir| {
+            let entries = self.store.io.list(&dir)?;
+            Ok((dir, entries))
+        });
         let (dir, entries) = match listed {
             Ok(listed) => listed,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.still_there(&path) => {
@@ -161,19 +127,12 @@ impl<'a> Scanner<'a> {
             }
             Err(error) => return self.report(unreadable(Path::new(&path), None, &error)),
         };
-        let is_dir = |wanted| {
-            entries
-                .iter()
-                .any(|entry| entry.name == wanted && entry.kind == Kind::Dir)
-        };
+        let is_dir = |wanted| entries.iter().any(|entry| entry.name == wanted && entry.kind == Kind::Dir);
         if is_dir(layout::MANIFESTS) || is_dir(layout::LAYERS) {
             match name.parse::<RepoName>() {
                 Ok(name) => {
                     let repository = self.repository(name, &dir);
-                    found
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(repository);
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push(repository);
                 }
                 Err(error) => self.report(Problem {
                     severity: Severity::Doubt,
@@ -229,28 +188,14 @@ impl<'a> Scanner<'a> {
     fn repository(&self, name: RepoName, dir: &Dir) -> Repository {
         let mut in_doubt = false;
         let tags = self.tags(&name, dir, &mut in_doubt);
-        let revisions = self.digests(
-            &name,
-            dir,
-            layout::REVISIONS,
-            Severity::Doubt,
-            &mut in_doubt,
-        );
+        let revisions = self.digests(&name, dir, layout::REVISIONS, Severity::Doubt, &mut in_doubt);
         let layers = self.digests(&name, dir, layout::LAYERS, Severity::Warning, &mut in_doubt);
         let aliases = self.aliases(&name, dir, &layers, &mut in_doubt);
-        Repository {
-            name,
-            tags,
-            revisions,
-            layers,
-            aliases,
-            in_doubt,
-        }
+        Repository { name, tags, revisions, layers, aliases, in_doubt }
     }
 
     fn tags(&self, name: &RepoName, dir: &Dir, in_doubt: &mut bool) -> Vec<Tag> {
-        let Some((dir, entries)) = self.list(name, dir, layout::TAGS, Severity::Doubt, in_doubt)
-        else {
+        let Some((dir, entries)) = self.list(name, dir, layout::TAGS, Severity::Doubt, in_doubt) else {
             return Vec::new();
         };
         let mut names: Vec<TagName> = Vec::with_capacity(entries.len());
@@ -336,11 +281,7 @@ impl<'a> Scanner<'a> {
                 match Digest::from_parts(algorithm, &entry.name) {
                     Ok(digest) if entry.kind == Kind::Dir => digests.push(digest),
                     _ => {
-                        let weight = if entry.kind == Kind::File {
-                            Severity::Note
-                        } else {
-                            weight
-                        };
+                        let weight = if entry.kind == Kind::File { Severity::Note } else { weight };
                         *in_doubt |= weight == Severity::Doubt;
                         let path = here.join(&entry.name);
                         self.report(odd(
@@ -366,9 +307,7 @@ impl<'a> Scanner<'a> {
         layers: &[Digest],
         in_doubt: &mut bool,
     ) -> Vec<(Digest, Digest)> {
-        let foreign = layers
-            .iter()
-            .filter(|layer| layer.algorithm() != Algorithm::Sha256);
+        let foreign = layers.iter().filter(|layer| layer.algorithm() != Algorithm::Sha256);
         let follow = |layer: &Digest| {
             let path = format!("{}/{}/link", layout::LAYERS, layout::link_dir(layer));
             let problem = match links::read(&self.store.io, dir, &path) {
@@ -380,9 +319,7 @@ impl<'a> Scanner<'a> {
                     repository: Some(name.clone()),
                     path: dir.path().join(&path).display().to_string(),
                     cause,
-                    remedy:
-                        "push the image again; until then it is unknown which blob this layer is"
-                            .into(),
+                    remedy: "push the image again; until then it is unknown which blob this layer is".into(),
                 },
                 Link::Unreadable(error) => unreadable(&dir.path().join(&path), Some(name), &error),
             };
@@ -423,10 +360,7 @@ impl<'a> Scanner<'a> {
     /// Gives a registry time to finish what it may be writing, then decides on each doubtful tag.
     fn read_doubtful_tags_again(&self, repositories: &mut [Repository]) -> Result<(), Interrupted> {
         let doubtful = |tag: &Tag| tag.state == TagState::Doubtful;
-        if !repositories
-            .iter()
-            .any(|repository| repository.tags.iter().any(doubtful))
-        {
+        if !repositories.iter().any(|repository| repository.tags.iter().any(doubtful)) {
             return Ok(());
         }
         self.stop.wait(WRITE_IN_PROGRESS)?;
@@ -488,11 +422,7 @@ impl<'a> Scanner<'a> {
         let mut wanted: Vec<Digest> = repositories
             .iter()
             .flat_map(|repository| {
-                repository
-                    .tags
-                    .iter()
-                    .filter_map(Tag::digest)
-                    .chain(&repository.revisions)
+                repository.tags.iter().filter_map(Tag::digest).chain(&repository.revisions)
             })
             .cloned()
             .collect();
@@ -507,20 +437,15 @@ impl<'a> Scanner<'a> {
             if wanted.is_empty() {
                 break;
             }
-            let reads = self.store.read_manifests(
-                &wanted,
-                must_be_manifests,
-                WRITE_IN_PROGRESS,
-                self.stop,
-            )?;
+            let reads =
+                self.store.read_manifests(&wanted, must_be_manifests, WRITE_IN_PROGRESS, self.stop)?;
             let mut children = Vec::new();
             for (digest, read) in reads {
                 match read {
                     ManifestRead::Manifest(manifest) => {
                         children.extend(manifest.children.iter().filter_map(|child| {
-                            let small = child
-                                .size_bytes
-                                .is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES);
+                            let small =
+                                child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES);
                             small.then(|| child.digest.clone())
                         }));
                         manifests.insert(digest, manifest);
@@ -540,9 +465,7 @@ impl<'a> Scanner<'a> {
         }
         for repository in repositories {
             let tagged = || repository.tags.iter().filter_map(Tag::digest);
-            repository.in_doubt |= tagged()
-                .chain(&repository.revisions)
-                .any(|digest| bad.contains(digest));
+            repository.in_doubt |= tagged().chain(&repository.revisions).any(|digest| bad.contains(digest));
             if let Some(digest) = tagged().find(|digest| absent.contains(*digest)) {
                 repository.in_doubt = true;
                 self.report(Problem {
@@ -550,7 +473,8 @@ impl<'a> Scanner<'a> {
                     code: Code::ManifestMissing,
                     repository: Some(repository.name.clone()),
                     path: format!("{}/{}", layout::BLOBS, layout::blob_dir(digest)),
-                    cause: "a tag names this manifest, and it is not there; what else it needs is unknown".into(),
+                    cause: "a tag names this manifest, and it is not there; what else it needs is unknown"
+                        .into(),
                     remedy: "push the image again, or delete the tag".into(),
                 });
             }
@@ -566,9 +490,7 @@ pub(super) fn unreadable(path: &Path, repository: Option<&RepoName>, error: &io:
         repository: repository.cloned(),
         path: path.display().to_string(),
         cause: error.to_string(),
-        remedy:
-            "check the storage and its permissions; the janitor must run as the registry's user"
-                .into(),
+        remedy: "check the storage and its permissions; the janitor must run as the registry's user".into(),
     }
 }
 

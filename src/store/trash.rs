@@ -67,22 +67,14 @@ pub struct Batch<'a> {
 impl Store {
     /// Begins a batch; nothing is made in the store before something is taken.
     pub fn batch<'a>(&'a self, lock: &'a StoreLock, sweep: &str) -> Batch<'a> {
-        Batch {
-            store: self,
-            lock,
-            id: sweep.to_owned(),
-        }
+        Batch { store: self, lock, id: sweep.to_owned() }
     }
 
     /// Puts back what an interrupted sweep had taken, and finishes deleting what it had condemned.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn settle_leftovers(
-        &self,
-        lock: &StoreLock,
-        stop: &Stop,
-    ) -> Result<Leftovers, Interrupted> {
+    pub fn settle_leftovers(&self, lock: &StoreLock, stop: &Stop) -> Result<Leftovers, Interrupted> {
         let mut left = Leftovers::default();
         for sweep in self.trash_entries(lock, layout::PENDING, &mut left.problems) {
             let batch = self.batch(lock, &sweep);
@@ -100,8 +92,7 @@ impl Store {
                 }
             }
             if left.problems.is_empty() {
-                left.problems
-                    .extend(batch.condemn().err().map(|error| failed(&sweep, &error)));
+                left.problems.extend(batch.condemn().err().map(|error| failed(&sweep, &error)));
             }
         }
         self.delete_condemned(lock, &mut left.problems, stop)?;
@@ -117,11 +108,7 @@ impl Store {
         for sweep in self.trash_entries(lock, layout::CONDEMNED, problems) {
             stop.check()?;
             let path = format!("{}/{sweep}", layout::CONDEMNED);
-            problems.extend(
-                self.empty_trash(lock, &path)
-                    .err()
-                    .map(|error| failed(&path, &error)),
-            );
+            problems.extend(self.empty_trash(lock, &path).err().map(|error| failed(&path, &error)));
         }
         Ok(())
     }
@@ -133,34 +120,19 @@ impl Store {
         places.sort_unstable();
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> io::Result<()> {
-            let dir = self
-                .io
-                .open_dir(&lock.dir, &format!("{path}/{}", group[0].parent()))?;
-            group
-                .par_iter()
-                .try_for_each(|place| mutate::remove_trash(&self.io, &dir, &place.file_name()))
+            let dir = self.io.open_dir(&lock.dir, &format!("{path}/{}", group[0].parent()))?;
+            group.par_iter().try_for_each(|place| mutate::remove_trash(&self.io, &dir, &place.file_name()))
         };
-        self.pool
-            .install(|| groups.par_iter().try_for_each(group))?;
+        self.pool.install(|| groups.par_iter().try_for_each(group))?;
         mutate::remove_trash(&self.io, &lock.dir, path)
     }
 
-    fn trash_entries(
-        &self,
-        lock: &StoreLock,
-        path: &str,
-        problems: &mut Vec<Problem>,
-    ) -> Vec<String> {
-        let listed = self
-            .io
-            .open_dir(&lock.dir, path)
-            .and_then(|dir| self.io.list(&dir));
+    fn trash_entries(&self, lock: &StoreLock, path: &str, problems: &mut Vec<Problem>) -> Vec<String> {
+        let listed = self.io.open_dir(&lock.dir, path).and_then(|dir| self.io.list(&dir));
         match listed {
-            Ok(entries) => entries
-                .into_iter()
-                .filter(|entry| entry.kind == Kind::Dir)
-                .map(|entry| entry.name)
-                .collect(),
+            Ok(entries) => {
+                entries.into_iter().filter(|entry| entry.kind == Kind::Dir).map(|entry| entry.name).collect()
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
                 problems.push(failed(path, &error));
@@ -176,18 +148,10 @@ impl Store {
         below: &str,
         places: &mut Vec<Place>,
     ) -> io::Result<()> {
-        let path = if below.is_empty() {
-            base.to_owned()
-        } else {
-            format!("{base}/{below}")
-        };
+        let path = if below.is_empty() { base.to_owned() } else { format!("{base}/{below}") };
         let dir = self.io.open_dir(&lock.dir, &path)?;
         for entry in self.io.list(&dir)? {
-            let below = if below.is_empty() {
-                entry.name
-            } else {
-                format!("{below}/{}", entry.name)
-            };
+            let below = if below.is_empty() { entry.name } else { format!("{below}/{}", entry.name) };
             match Place::parse(&below) {
                 Some(place) => places.push(place),
                 None if entry.kind == Kind::Dir => self.find_places(lock, base, &below, places)?,
@@ -203,23 +167,17 @@ impl Batch<'_> {
     ///
     /// `expected` is sorted by place. The answers come in the same order.
     pub fn take(&self, expected: &[Expected], stop: &Stop) -> Vec<Taken> {
-        let groups: Vec<&[Expected]> = expected
-            .chunk_by(|a, b| same_parent(&a.place, &b.place))
-            .collect();
+        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
         let take_group = |group: &&[Expected]| -> Vec<Taken> {
             if stop.check().is_err() {
                 return group.iter().map(|_| Taken::NotTried).collect();
             }
             let parent = group[0].place.parent();
-            let opened = self
-                .store
-                .io
-                .open_dir(&self.store.root, &parent)
-                .and_then(|from| {
-                    let to = self.pending(&parent);
-                    mutate::make_dirs(&self.store.io, &self.lock.dir, &to)?;
-                    Ok((from, self.store.io.open_dir(&self.lock.dir, &to)?))
-                });
+            let opened = self.store.io.open_dir(&self.store.root, &parent).and_then(|from| {
+                let to = self.pending(&parent);
+                mutate::make_dirs(&self.store.io, &self.lock.dir, &to)?;
+                Ok((from, self.store.io.open_dir(&self.lock.dir, &to)?))
+            });
             match opened {
                 Ok((from, to)) => group
                     .par_iter()
@@ -233,10 +191,7 @@ impl Batch<'_> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     group.iter().map(|_| Taken::Gone).collect()
                 }
-                Err(error) => group
-                    .iter()
-                    .map(|_| Taken::Failed(error.to_string()))
-                    .collect(),
+                Err(error) => group.iter().map(|_| Taken::Failed(error.to_string())).collect(),
             }
         };
         self.store
@@ -279,15 +234,10 @@ impl Batch<'_> {
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
     pub fn recheck(&self, expected: &[Expected], stop: &Stop) -> Result<Vec<bool>, Interrupted> {
-        let groups: Vec<&[Expected]> = expected
-            .chunk_by(|a, b| same_parent(&a.place, &b.place))
-            .collect();
+        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
         let group = |group: &&[Expected]| -> Result<Vec<bool>, Interrupted> {
             stop.check()?;
-            let dir = self
-                .store
-                .io
-                .open_dir(&self.lock.dir, &self.pending(&group[0].place.parent()));
+            let dir = self.store.io.open_dir(&self.lock.dir, &self.pending(&group[0].place.parent()));
             let Ok(dir) = dir else {
                 return Ok(vec![false; group.len()]);
             };
@@ -296,12 +246,8 @@ impl Batch<'_> {
                 .map(|expected| matches!(self.check(&dir, expected), Checked::AsExpected))
                 .collect())
         };
-        let checked: Vec<Vec<bool>> = self.store.pool.install(|| {
-            groups
-                .par_iter()
-                .map(group)
-                .collect::<Result<_, Interrupted>>()
-        })?;
+        let checked: Vec<Vec<bool>> =
+            self.store.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
         Ok(checked.into_iter().flatten().collect())
     }
 
@@ -311,20 +257,13 @@ impl Batch<'_> {
     /// # Errors
     /// [`Interrupted`] when a stop was asked for; what is still in the trash is put back by the next
     /// sweep.
-    pub fn put_back(
-        &self,
-        places: &[Place],
-        stop: &Stop,
-    ) -> Result<Vec<io::Result<bool>>, Interrupted> {
+    pub fn put_back(&self, places: &[Place], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> Result<Vec<io::Result<bool>>, Interrupted> {
             stop.check()?;
             let parent = group[0].parent();
             let open = || {
-                let from = self
-                    .store
-                    .io
-                    .open_dir(&self.lock.dir, &self.pending(&parent))?;
+                let from = self.store.io.open_dir(&self.lock.dir, &self.pending(&parent))?;
                 let to = match self.store.io.open_dir(&self.store.root, &parent) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         mutate::make_dirs(&self.store.io, &self.store.root, &parent)?;
@@ -339,18 +278,15 @@ impl Batch<'_> {
                     .par_iter()
                     .map(|place| put_back_one(self.store, &from, &to, &place.file_name()))
                     .collect(),
-                Err(error) => group
-                    .iter()
-                    .map(|_| Err(io::Error::new(error.kind(), error.to_string())))
-                    .collect(),
+                Err(error) => {
+                    group.iter().map(|_| Err(io::Error::new(error.kind(), error.to_string()))).collect()
+                }
             })
         };
-        let done: Vec<_> = self.store.pool.install(|| {
-            groups
-                .par_iter()
-                .map(group)
-                .collect::<Result<Vec<_>, Interrupted>>()
-        })?;
+        let done: Vec<_> = self
+            .store
+            .pool
+            .install(|| groups.par_iter().map(group).collect::<Result<Vec<_>, Interrupted>>())?;
         Ok(done.into_iter().flatten().collect())
     }
 
@@ -376,8 +312,7 @@ impl Batch<'_> {
     /// [`Interrupted`] when a stop was asked for; the next sweep goes on.
     pub fn delete(self, stop: &Stop) -> Result<Vec<Problem>, Interrupted> {
         let mut problems = Vec::new();
-        self.store
-            .delete_condemned(self.lock, &mut problems, stop)?;
+        self.store.delete_condemned(self.lock, &mut problems, stop)?;
         Ok(problems)
     }
 
@@ -387,22 +322,15 @@ impl Batch<'_> {
     }
 
     fn check(&self, dir: &Dir, expected: &Expected) -> Checked {
-        match (
-            links::read(&self.store.io, dir, &expected.place.link()),
-            &expected.link,
-        ) {
-            (Link::To(digest, written), Some((wanted, at)))
-                if digest == *wanted && written == *at =>
-            {
+        match (links::read(&self.store.io, dir, &expected.place.link()), &expected.link) {
+            (Link::To(digest, written), Some((wanted, at))) if digest == *wanted && written == *at => {
                 Checked::AsExpected
             }
             (Link::To(..), _) => Checked::Differs("it was pushed again meanwhile".into()),
             (Link::Missing, None) => Checked::AsExpected,
             (Link::Missing, Some(_)) => Checked::Gone,
             (Link::Bad(_), _) => Checked::Differs("it is being written".into()),
-            (Link::Unreadable(error), _) => {
-                Checked::Differs(format!("its link cannot be read: {error}"))
-            }
+            (Link::Unreadable(error), _) => Checked::Differs(format!("its link cannot be read: {error}")),
         }
     }
 }

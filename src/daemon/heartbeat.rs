@@ -1,0 +1,160 @@
+//! The loop's sign of life: a small local file that says until when it is good.
+//!
+//! It lies outside the store, since it is written every few seconds. `janitor health` reads it, and
+//! so does the container's health check.
+
+#![expect(clippy::disallowed_methods, reason = "a sign of life is about this host's clock")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How often a sweep renews it.
+const BEAT: Duration = Duration::from_secs(10);
+/// How late the loop may be before it counts as dead.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// Writes the sign of life.
+#[derive(Debug)]
+pub struct Heartbeat {
+    path: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sign {
+    good_until: Timestamp,
+    doing: Doing,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Doing {
+    Sweeping,
+    Waiting { last_exit_code: u8 },
+}
+
+/// Why the loop is not well.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// There is no sign of life to read.
+    #[error("no sign of life in {}: {source}; is the loop running, with the same --heartbeat?", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It cannot be understood.
+    #[error("{} is not a sign of life: {source}", path.display())]
+    Garbled {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// It is too old.
+    #[error("the loop has given no sign of life since {0:.0}")]
+    Late(Timestamp),
+    /// The last sweep failed.
+    #[error("the last sweep ended with exit code {0}")]
+    Failing(u8),
+}
+
+impl Heartbeat {
+    /// A sign of life in this file.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Renews the sign for as long as something is being done.
+    pub(super) fn while_alive<T>(&self, act: impl FnOnce() -> T) -> T {
+        let (done, is_done) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                loop {
+                    self.write(SLACK, Doing::Sweeping);
+                    if is_done.recv_timeout(BEAT) != Err(mpsc::RecvTimeoutError::Timeout) {
+                        break;
+                    }
+                }
+            });
+            let result = act();
+            drop(done);
+            result
+        })
+    }
+
+    /// Says that nothing is expected for some time.
+    pub(super) fn asleep(&self, last_exit_code: u8, wait: Duration) {
+        self.write(wait + SLACK, Doing::Waiting { last_exit_code });
+    }
+
+    fn write(&self, good_for: Duration, doing: Doing) {
+        let good_until = Timestamp::now().saturating_add(good_for).unwrap_or(Timestamp::MAX);
+        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let written = tempfile::NamedTempFile::new_in(dir).and_then(|mut file| {
+            file.write_all(&serde_json::to_vec(&Sign { good_until, doing })?)?;
+            Ok(file.persist(&self.path)?)
+        });
+        if let Err(error) = written {
+            tracing::warn!("cannot write the sign of life {}: {error}", self.path.display());
+        }
+    }
+
+    /// Reads the sign: in words when the loop is well.
+    ///
+    /// A store that is not there yet, a lock that is held and troubles with single images are no
+    /// illness of the loop; a sweep that failed or was refused is.
+    ///
+    /// # Errors
+    /// [`HealthError`].
+    pub fn check(&self) -> Result<&'static str, HealthError> {
+        let path = || self.path.clone();
+        let text =
+            std::fs::read(&self.path).map_err(|source| HealthError::Missing { path: path(), source })?;
+        let sign: Sign =
+            serde_json::from_slice(&text).map_err(|source| HealthError::Garbled { path: path(), source })?;
+        if sign.good_until < Timestamp::now() {
+            return Err(HealthError::Late(sign.good_until));
+        }
+        match sign.doing {
+            Doing::Sweeping => Ok("sweeping"),
+            Doing::Waiting { last_exit_code: code @ (1 | 2 | 12) } => Err(HealthError::Failing(code)),
+            Doing::Waiting { .. } => Ok("waiting for the next sweep"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loop_is_well_while_its_sign_is_fresh_and_its_last_sweep_was_not_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let heartbeat = Heartbeat::new(&dir.path().join("heartbeat"));
+        assert!(matches!(heartbeat.check(), Err(HealthError::Missing { .. })));
+        assert_eq!(heartbeat.while_alive(|| 7), 7);
+        assert_eq!(heartbeat.check().unwrap(), "sweeping");
+        for code in [0, 3, 10, 11] {
+            heartbeat.asleep(code, Duration::ZERO);
+            assert!(heartbeat.check().is_ok(), "{code}");
+        }
+        heartbeat.asleep(12, Duration::ZERO);
+        assert!(matches!(heartbeat.check(), Err(HealthError::Failing(12))));
+        std::fs::write(
+            dir.path().join("heartbeat"),
+            r#"{"good_until":"2001-01-01T00:00:00Z","doing":"sweeping"}"#,
+        )
+        .unwrap();
+        assert!(matches!(heartbeat.check(), Err(HealthError::Late(_))));
+        std::fs::write(dir.path().join("heartbeat"), "").unwrap();
+        assert!(matches!(heartbeat.check(), Err(HealthError::Garbled { .. })));
+    }
+}

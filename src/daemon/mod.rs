@@ -1,0 +1,55 @@
+//! The loop: a sweep, a wait, a sweep; it outlives every sweep that fails.
+
+#![expect(clippy::disallowed_methods, reason = "the loop waits on the monotonic clock")]
+
+mod heartbeat;
+mod signals;
+
+use std::time::Instant;
+
+pub use heartbeat::{HealthError, Heartbeat};
+pub use signals::listen;
+
+use crate::config::Config;
+use crate::report::{self, SweepReport};
+use crate::stop::{Interrupted, Stop};
+use crate::sweep::{SweepError, sweep};
+
+/// Sweeps until a stop is asked for. `tell` is shown every report.
+///
+/// The interval counts from the start of one sweep to the start of the next; a sweep that takes
+/// longer is followed by the next at once, and two never overlap.
+///
+/// # Errors
+/// [`Interrupted`], when a stop was asked for; nothing else ends the loop.
+pub fn run(config: &Config, stop: &Stop, mut tell: impl FnMut(&SweepReport)) -> Result<(), Interrupted> {
+    let heartbeat = Heartbeat::new(&config.heartbeat);
+    tracing::info!(
+        "{}, every {}, in {}",
+        config.policy,
+        humantime::format_duration(config.interval),
+        config.data_dir.display()
+    );
+    loop {
+        let started = Instant::now();
+        let exit_code = heartbeat.while_alive(|| match sweep(config, stop) {
+            Ok(report) => {
+                report::log::log(&report);
+                tell(&report);
+                Ok(report.exit_code)
+            }
+            Err(SweepError::Interrupted(interrupted)) => Err(interrupted),
+            Err(error) => {
+                tracing::error!("no sweep: {error}");
+                Ok(error.exit_code())
+            }
+        })?;
+        let wait = config.interval.saturating_sub(started.elapsed());
+        heartbeat.asleep(exit_code, wait);
+        tracing::info!(
+            "next sweep in {}",
+            humantime::format_duration(std::time::Duration::from_secs(wait.as_secs()))
+        );
+        stop.wait(wait)?;
+    }
+}

@@ -1,0 +1,63 @@
+//! The report for the log: what the loop has to say about a sweep.
+
+use tracing::{error, info, warn};
+
+use super::words::{bytes, count, millis, time};
+use super::{CollectionStatus, Decision, Outcome, SweepReport};
+use crate::model::Severity;
+
+/// Logs a report: each tag that went with its reason, each trouble, one line of sums.
+pub fn log(report: &SweepReport) {
+    for repository in &report.repositories {
+        for tag in repository.tags.iter().filter(|tag| tag.decision == Decision::Remove) {
+            let why = tag.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let name = format!("{}:{}", repository.name, tag.tag);
+            match tag.outcome {
+                Outcome::Removed => info!("removed {name}: {why}"),
+                Outcome::WouldRemove => info!("would remove {name}: {why}"),
+                Outcome::Kept | Outcome::Changed => info!("kept {name}: it changed meanwhile"),
+                Outcome::Failed => error!("could not remove {name}"),
+            }
+        }
+        if repository.removed {
+            info!("removed the empty repository {}", repository.name);
+        }
+    }
+    for finding in &report.findings {
+        let text = format!("{}: {}; {}", finding.path, finding.cause, finding.remedy);
+        match finding.severity {
+            Severity::Note => info!("{text}"),
+            Severity::Warning | Severity::Doubt => warn!("{text}"),
+            Severity::Error => error!("{text}"),
+        }
+    }
+    for broken in &report.broken {
+        error!("{}:{} does not pull: {}", broken.repository, broken.tag, broken.detail);
+    }
+    match report.collection.status {
+        CollectionStatus::Refused | CollectionStatus::Failed => {
+            error!("collector: {}", report.collection.detail)
+        }
+        CollectionStatus::PutOff => warn!("collector: {}", report.collection.detail),
+        _ => info!("collector: {}", report.collection.detail),
+    }
+    let totals = &report.totals;
+    let held = match (totals.bytes_held, totals.held_until) {
+        (0, _) => String::new(),
+        (held, Some(at)) => format!(", {} more after {}", bytes(held), time(at)),
+        (held, None) => format!(", {} more later", bytes(held)),
+    };
+    info!(
+        "{}: {} of {} {}, {} and {} gone, {} {}{held}; {} in {}",
+        if report.dry_run { "audit" } else { "sweep" },
+        totals.tags_removed,
+        count(totals.tags, "tag"),
+        if report.dry_run { "would go" } else { "removed" },
+        count(totals.manifests_removed, "manifest"),
+        count(totals.blobs_removed, "blob"),
+        bytes(totals.bytes_freed),
+        if report.dry_run { "would come back" } else { "freed" },
+        count(usize::try_from(report.operations()).unwrap_or(usize::MAX), "file operation"),
+        millis(report.millis()),
+    );
+}

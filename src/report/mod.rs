@@ -1,0 +1,215 @@
+//! Telling: one report of one sweep, and everything that is told comes from it.
+
+pub mod log;
+pub mod table;
+mod words;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::check::Broken;
+use crate::model::{Digest, Problem, RepoName, TagName};
+use crate::policy::Reason;
+
+/// Everything about one sweep. The JSON form is stable within one `schema_version`.
+#[derive(Debug, Serialize)]
+pub struct SweepReport {
+    /// Raised when a field changes its meaning or goes away.
+    pub schema_version: u32,
+    /// The janitor's version.
+    pub version: &'static str,
+    /// This sweep's name, also in the trash.
+    pub sweep: String,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// When it began, by the storage's clock (in an audit: this host's).
+    pub started_at: Timestamp,
+    /// The policy in words.
+    pub policy: String,
+    /// How it ended.
+    pub status: Status,
+    /// The exit code that says the same.
+    pub exit_code: u8,
+    /// Sums.
+    pub totals: Totals,
+    /// What happened to each repository, by name.
+    pub repositories: Vec<RepositoryReport>,
+    /// How the blobs fared.
+    pub collection: CollectionReport,
+    /// Kept tags that do not pull whole.
+    pub broken: Vec<Broken>,
+    /// Everything else that a person should know.
+    pub findings: Vec<Problem>,
+    /// How long each stage took, and how many file operations.
+    pub stages: Vec<Stage>,
+}
+
+/// How a sweep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Everything was done.
+    Done,
+    /// Nothing was to be changed, and nothing was.
+    Audit,
+    /// Done, but something was kept in doubt, failed, or is broken.
+    Partial,
+    /// A guard refused a part of it.
+    Refused,
+}
+
+/// Sums over all repositories. In an audit, what would be.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Repositories found.
+    pub repositories: usize,
+    /// Tags found.
+    pub tags: usize,
+    /// Tags that went.
+    pub tags_removed: usize,
+    /// Tags that stay.
+    pub tags_kept: usize,
+    /// Manifests that went.
+    pub manifests_removed: usize,
+    /// Manifests that nothing reaches, kept for now.
+    pub manifests_held: usize,
+    /// Blobs that went.
+    pub blobs_removed: usize,
+    /// Blobs that nothing kept needs, kept for now.
+    pub blobs_held: usize,
+    /// Empty repositories that went.
+    pub repositories_removed: usize,
+    /// Bytes of all blobs before, as far as their sizes are known.
+    pub bytes_before: u64,
+    /// Bytes of all blobs after.
+    pub bytes_after: u64,
+    /// Bytes on the disk (allocated blocks) of the blobs that are gone.
+    pub bytes_freed: u64,
+    /// Bytes of the blobs that nothing kept needs, and that are still there.
+    pub bytes_held: u64,
+    /// When the last of what is held for its age may go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
+}
+
+/// What happened to a repository.
+#[derive(Debug, Serialize)]
+pub struct RepositoryReport {
+    /// Its name.
+    pub name: RepoName,
+    /// Its tags, by name.
+    pub tags: Vec<TagReport>,
+    /// Manifests that went.
+    pub manifests_removed: Vec<Digest>,
+    /// Bytes that only its going images held.
+    pub bytes_reclaimable: u64,
+    /// Whether the repository itself, being empty, went.
+    pub removed: bool,
+}
+
+/// What happened to a tag.
+#[derive(Debug, Serialize)]
+pub struct TagReport {
+    /// Its name.
+    pub tag: TagName,
+    /// The manifest that it names; absent when its link is in doubt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// When it was last pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pushed_at: Option<Timestamp>,
+    /// What the policy said.
+    pub decision: Decision,
+    /// Why; never empty.
+    pub reasons: Vec<Reason>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What the policy said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It stays.
+    Keep,
+    /// It goes.
+    Remove,
+}
+
+/// What came of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is there.
+    Kept,
+    /// It is gone.
+    Removed,
+    /// It would be gone, had this been no audit.
+    WouldRemove,
+    /// It was pushed again, or went away, before its turn.
+    Changed,
+    /// It could not be removed.
+    Failed,
+}
+
+/// How the blobs fared.
+#[derive(Debug, Serialize)]
+pub struct CollectionReport {
+    /// Which engine.
+    pub engine: &'static str,
+    /// What became of it.
+    pub status: CollectionStatus,
+    /// In words.
+    pub detail: String,
+}
+
+/// What became of the collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CollectionStatus {
+    /// It ran.
+    Done,
+    /// It is turned off.
+    Skipped,
+    /// There was nothing for it.
+    NothingToDo,
+    /// It would run, had this been no audit.
+    WouldRun,
+    /// It waits for something to grow older.
+    PutOff,
+    /// A guard refused it.
+    Refused,
+    /// It failed, or is missing.
+    Failed,
+}
+
+/// A stage of a sweep.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Stage {
+    /// Its name.
+    pub name: &'static str,
+    /// Milliseconds.
+    pub millis: u64,
+    /// File operations on the store.
+    pub operations: u64,
+}
+
+impl SweepReport {
+    /// The report as one line of JSON.
+    ///
+    /// # Errors
+    /// When it cannot be put into JSON, which no value in it gives cause for.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
+    /// All file operations.
+    pub fn operations(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.operations).sum()
+    }
+
+    /// How long it took, in milliseconds.
+    pub fn millis(&self) -> u64 {
+        self.stages.iter().map(|stage| stage.millis).sum()
+    }
+}

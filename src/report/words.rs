@@ -1,0 +1,43 @@
+//! Sizes, times and plurals, the same wherever something is told.
+
+use jiff::Timestamp;
+
+/// `1 tag`, `2 tags`, `0 repositories`.
+pub(super) fn count(n: usize, one: &str) -> String {
+    match (n, one.strip_suffix('y')) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(stem)) => format!("{n} {stem}ies"),
+        (_, None) => format!("{n} {one}s"),
+    }
+}
+
+/// `1.5 MiB`.
+pub(super) fn bytes(n: u64) -> String {
+    humansize::format_size(n, humansize::BINARY)
+}
+
+/// `2026-11-21 04:18:00 UTC`.
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `12 ms`, `1.5 s`.
+pub(super) fn millis(n: u64) -> String {
+    if n < 1000 { format!("{n} ms") } else { format!("{}.{} s", n / 1000, n % 1000 / 100) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_agree_with_numbers() {
+        assert_eq!(count(1, "tag"), "1 tag");
+        assert_eq!(count(0, "repository"), "0 repositories");
+        assert_eq!(count(2, "manifest"), "2 manifests");
+        assert_eq!(bytes(1536), "1.50 KiB");
+        assert_eq!(millis(999), "999 ms");
+        assert_eq!(millis(1549), "1.5 s");
+        assert_eq!(time(Timestamp::UNIX_EPOCH), "1970-01-01 00:00:00 UTC");
+    }
+}

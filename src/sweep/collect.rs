@@ -1,0 +1,341 @@
+//! The blobs' part of a sweep: what is garbage, whether the collector may run, what came back.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::Sweep;
+use crate::config::Collection;
+use crate::config::registry::RegistryConfig;
+use crate::gc::mark::{self, Fate, Holder, Marks};
+use crate::gc::stock::{Collector, Proposal, RunError};
+use crate::model::{Code, Digest, Inventory, Problem, Severity};
+use crate::plan::{self, Blobs};
+use crate::report::{CollectionReport, CollectionStatus};
+use crate::stop::Interrupted;
+use crate::store::{Expected, Place, Store, StoreLock};
+
+/// What reclaims the blobs of this sweep.
+#[derive(Debug)]
+pub(super) enum Engine {
+    /// Nothing: it is turned off.
+    Off,
+    /// The stock collector.
+    Stock(Collector),
+    /// It should be the stock collector, and that cannot be had.
+    Unusable(String),
+    /// It would delete what it should not, so blobs are left alone.
+    Refused(String),
+    /// It would collect another store, so the settings contradict each other: nothing is done.
+    Elsewhere(String),
+}
+
+impl Engine {
+    /// Looks whether the collector can be had, and would work on this store.
+    pub(super) fn prepare(settings: Option<&Collection>, store: &Store) -> Self {
+        let Some(settings) = settings else { return Self::Off };
+        let config = match RegistryConfig::load(&settings.config, &settings.environment) {
+            Ok(config) => config,
+            Err(error) => {
+                return Self::Unusable(format!(
+                    "blobs are not reclaimed: {error}; see JANITOR_REGISTRY_CONFIG"
+                ));
+            }
+        };
+        if !store.is_at(&config.root_directory) {
+            return Self::Elsewhere(format!(
+                "JANITOR_DATA_DIR={} is not the rootdirectory that the registry's collector would work on, {} (from {} and the REGISTRY_ variables)",
+                store.data_dir().display(),
+                config.root_directory.display(),
+                settings.config.display()
+            ));
+        }
+        if config.is_proxy {
+            return Self::Elsewhere(format!(
+                "{} makes the registry a pull-through cache, which expires its content itself",
+                settings.config.display()
+            ));
+        }
+        if let Some(cache) = config.cache {
+            return Self::Refused(format!(
+                "blobs are not reclaimed: the registry remembers blobs in a cache (storage.cache.blobdescriptor: {cache} in {}), so later pushes would rely on blobs that are gone; turn it off there or set REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR='' for the registry and the janitor, then restart both",
+                settings.config.display()
+            ));
+        }
+        match Collector::find(&settings.binary, &settings.search) {
+            Some(binary) => {
+                Self::Stock(Collector { binary, config: settings.config.clone(), timeout: settings.timeout })
+            }
+            None => Self::Unusable(format!(
+                "blobs are not reclaimed: the registry's binary {:?} was not found; set JANITOR_REGISTRY_BIN to it, run the janitor in an image that has it, or set RUN_GC=false",
+                settings.binary.display()
+            )),
+        }
+    }
+}
+
+/// What can be reclaimed, decided before the collector runs.
+pub(super) struct Reclaim {
+    marks: Marks,
+    plan: Blobs,
+    in_doubt: bool,
+    pub(super) bytes_before: u64,
+}
+
+impl Reclaim {
+    /// Finds the blobs that nothing references once `going` is gone, and reads their ages.
+    pub(super) fn plan(
+        sweep: &Sweep<'_>,
+        inventory: &Inventory,
+        going: &[Expected],
+        in_doubt: bool,
+    ) -> Result<Self, Interrupted> {
+        let going: Vec<(u32, Digest)> = going
+            .iter()
+            .filter_map(|expected| match &expected.place {
+                Place::Revision(name, digest) => {
+                    let at = inventory.repositories.binary_search_by(|it| it.name.cmp(name)).ok()?;
+                    Some((u32::try_from(at).ok()?, digest.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        let in_doubt = in_doubt || inventory.in_doubt();
+        let mut marks = mark::blobs(inventory, &going);
+        let mut plan = Blobs::default();
+        if !in_doubt {
+            let garbage: Vec<Digest> = marks.garbage(inventory).map(|(_, digest)| digest.clone()).collect();
+            let (ages, _) = sweep.store.blob_ages(&garbage, sweep.stop)?;
+            let is_garbage: HashSet<&Digest> = garbage.iter().collect();
+            let links: Vec<Place> = inventory
+                .repositories
+                .iter()
+                .flat_map(|repository| {
+                    let layers = repository.layers.iter().filter(|layer| is_garbage.contains(layer));
+                    layers.map(|layer| Place::Layer(repository.name.clone(), layer.clone()))
+                })
+                .collect();
+            let times = sweep.store.link_times(&links, sweep.stop)?;
+            let links: Vec<(Place, Option<Timestamp>)> = links.into_iter().zip(times).collect();
+            for age in &ages {
+                if let Ok(at) = inventory.blobs.binary_search(&age.digest) {
+                    marks.sizes[at] = age.size_bytes;
+                }
+            }
+            plan = plan::blobs(ages, &links, sweep.grace());
+        }
+        let bytes_before = marks.sizes.iter().sum();
+        Ok(Self { marks, plan, in_doubt, bytes_before })
+    }
+
+    /// Who alone held how many bytes of what is reclaimed.
+    pub(super) fn reclaimable(&self) -> impl Iterator<Item = (Holder, u64)> {
+        let fates = self.marks.fates.iter().zip(&self.marks.sizes).zip(&self.marks.holders);
+        fates.filter(|((fate, _), _)| **fate == Fate::Garbage).map(|((_, size), holder)| (*holder, *size))
+    }
+
+    pub(super) fn held_until(&self) -> Option<Timestamp> {
+        self.plan.held_until
+    }
+
+    /// Blobs, and their bytes, that nothing kept needs.
+    fn not_kept(&self) -> (usize, u64) {
+        let sizes = self.marks.fates.iter().zip(&self.marks.sizes).filter(|(fate, _)| **fate != Fate::Kept);
+        sizes.fold((0, 0), |(count, bytes), (_, size)| (count + 1, bytes + size))
+    }
+}
+
+/// What came of it.
+pub(super) struct Collected {
+    pub(super) report: CollectionReport,
+    pub(super) blobs_removed: usize,
+    pub(super) blobs_held: usize,
+    pub(super) bytes_freed: u64,
+    pub(super) bytes_after: u64,
+    pub(super) bytes_held: u64,
+}
+
+impl Sweep<'_> {
+    /// What [`Sweep::collect`] would come to.
+    pub(super) fn would_collect(&self, inventory: &Inventory, reclaim: &Reclaim) -> Collected {
+        match self.may_collect(reclaim) {
+            Ok(_) => {
+                let due = reclaim.plan.due.iter().map(|blob| &blob.digest).collect();
+                let count = reclaim.plan.due.len();
+                let detail = format!("registry garbage-collect would run for {count} blobs");
+                Self::settle_up(inventory, reclaim, &due, (CollectionStatus::WouldRun, detail))
+            }
+            Err(told) => Self::settle_up(inventory, reclaim, &HashSet::new(), told),
+        }
+    }
+
+    /// Runs the collector if it may, and measures what came back.
+    pub(super) fn collect(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &mut Inventory,
+        reclaim: &Reclaim,
+    ) -> Result<Collected, Interrupted> {
+        let told = match self.may_collect(reclaim) {
+            Ok(collector) => {
+                let collector = collector.clone();
+                for repository in inventory
+                    .repositories
+                    .iter()
+                    .filter(|it| it.layers.is_empty() && !it.revisions.is_empty())
+                {
+                    if let Err(error) = self.store.ensure_layers(lock, &repository.name) {
+                        self.failed(repository.name.to_string(), &error);
+                    }
+                }
+                self.run(&collector, inventory, reclaim)?
+            }
+            Err(told) => return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told)),
+        };
+        let (blobs, problems) = self.store.list_blobs(self.stop)?;
+        if problems.iter().any(|problem| problem.severity >= Severity::Doubt) {
+            // Half a listing would tell of bytes that did not come back.
+            self.findings.extend(problems);
+            return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told));
+        }
+        let gone = inventory.blobs.iter().filter(|digest| blobs.binary_search(digest).is_err()).collect();
+        let collected = Self::settle_up(inventory, reclaim, &gone, told);
+        drop(gone);
+        inventory.blobs = blobs;
+        Ok(collected)
+    }
+
+    /// Whether there is something to collect, and nothing against it.
+    fn may_collect(&self, reclaim: &Reclaim) -> Result<&Collector, (CollectionStatus, String)> {
+        let Blobs { due, held, .. } = &reclaim.plan;
+        let collector = match &self.engine {
+            Engine::Off => {
+                return Err((CollectionStatus::Skipped, "not run: it is turned off (RUN_GC=false)".into()));
+            }
+            Engine::Unusable(why) => return Err((CollectionStatus::Failed, why.clone())),
+            Engine::Refused(why) | Engine::Elsewhere(why) => {
+                return Err((CollectionStatus::Refused, why.clone()));
+            }
+            Engine::Stock(collector) => collector,
+        };
+        if reclaim.in_doubt {
+            let why = "not run: something in the store is in doubt, and what it would need is unknown; see the findings";
+            return Err((CollectionStatus::PutOff, why.into()));
+        }
+        match (due.is_empty(), held.len()) {
+            (true, 0) => Err((CollectionStatus::NothingToDo, "not run: there is nothing to reclaim".into())),
+            (true, young) => Err((
+                CollectionStatus::PutOff,
+                format!("not run: the {young} blobs that nothing references are younger than GC_GRACE"),
+            )),
+            (false, 0) => Ok(collector),
+            (false, young) => Err((
+                CollectionStatus::PutOff,
+                format!(
+                    "put off: {} blobs could go, but it knows no age and would take {young} young ones with them (pushes under way, or failed less than GC_GRACE ago); the next sweep tries again",
+                    due.len()
+                ),
+            )),
+        }
+    }
+
+    fn run(
+        &mut self,
+        collector: &Collector,
+        inventory: &Inventory,
+        reclaim: &Reclaim,
+    ) -> Result<(CollectionStatus, String), Interrupted> {
+        let failed = |error: RunError| match error {
+            RunError::Interrupted(interrupted) => Err(interrupted),
+            error => Ok((CollectionStatus::Failed, format!("{error}; the next sweep tries again"))),
+        };
+        let proposal = match collector.propose(self.stop) {
+            Ok(proposal) => proposal,
+            Err(error) => return failed(error),
+        };
+        if let Some(told) = against(&proposal, inventory, reclaim) {
+            return Ok(told);
+        }
+        let expected = reclaim.plan.due.len();
+        match collector.collect(self.stop) {
+            Ok(deleted) => {
+                if deleted.blobs.len() < expected {
+                    self.findings.push(Problem {
+                        severity: Severity::Note,
+                        code: Code::Collector,
+                        repository: None,
+                        path: "registry garbage-collect".into(),
+                        cause: format!(
+                            "it deleted {} of the {expected} blobs that nothing is known to reference",
+                            deleted.blobs.len()
+                        ),
+                        remedy: "nothing, if a push came in between; the next sweep tries again".into(),
+                    });
+                }
+                Ok((
+                    CollectionStatus::Done,
+                    format!("registry garbage-collect deleted {} blobs", deleted.blobs.len()),
+                ))
+            }
+            Err(error) => failed(error),
+        }
+    }
+
+    /// Counts what is gone and what is left.
+    fn settle_up(
+        inventory: &Inventory,
+        reclaim: &Reclaim,
+        gone: &HashSet<&Digest>,
+        (status, detail): (CollectionStatus, String),
+    ) -> Collected {
+        let sizes = inventory.blobs.iter().zip(&reclaim.marks.sizes);
+        let gone_bytes: u64 = sizes.filter(|(digest, _)| gone.contains(digest)).map(|(_, size)| size).sum();
+        let due = reclaim.plan.due.iter().filter(|blob| gone.contains(&blob.digest));
+        let (count, bytes) = reclaim.not_kept();
+        Collected {
+            report: CollectionReport { engine: "registry", status, detail },
+            blobs_removed: gone.len(),
+            blobs_held: count.saturating_sub(gone.len()),
+            bytes_freed: due.map(|blob| blob.allocated_bytes).sum(),
+            bytes_after: reclaim.bytes_before - gone_bytes,
+            bytes_held: bytes.saturating_sub(gone_bytes),
+        }
+    }
+}
+
+/// What speaks against a collector that would delete this. It has faults that delete live blobs
+/// (a link that vanishes while it looks, sha512 layers, a repository without `_layers`); whatever
+/// they are, it shows in what it proposes.
+fn against(
+    proposal: &Proposal,
+    inventory: &Inventory,
+    reclaim: &Reclaim,
+) -> Option<(CollectionStatus, String)> {
+    if let Some(manifest) = proposal.manifests.first() {
+        return Some((
+            CollectionStatus::Refused,
+            format!("not run: registry garbage-collect would delete {manifest:?}, which it was not asked to"),
+        ));
+    }
+    let due: HashSet<&Digest> = reclaim.plan.due.iter().map(|blob| &blob.digest).collect();
+    let beyond: Vec<&Digest> = proposal.blobs.iter().filter(|digest| !due.contains(digest)).collect();
+    let live = beyond.iter().find(|digest| {
+        inventory.blobs.binary_search(digest).is_ok_and(|at| reclaim.marks.fates[at] != Fate::Garbage)
+    });
+    if let Some(live) = live {
+        return Some((
+            CollectionStatus::Refused,
+            format!(
+                "not run: registry garbage-collect would delete {live}, which an image needs (one of {} such blobs)",
+                beyond.len()
+            ),
+        ));
+    }
+    (!beyond.is_empty()).then(|| {
+        let detail = format!(
+            "put off: registry garbage-collect would also delete {} blobs that were just pushed; the next sweep tries again",
+            beyond.len()
+        );
+        (CollectionStatus::PutOff, detail)
+    })
+}

@@ -1,0 +1,498 @@
+//! One sweep: the one place that knows the order of things.
+//!
+//! ```text
+//! lock -> look -> decide -> tags -> manifests -> settle, second look -> blobs -> verify -> report
+//! ```
+//!
+//! An audit takes the same steps up to the acting, and holds no lock, so nothing that changes the
+//! store can be called from it: every such call asks for the lock.
+
+mod collect;
+mod laps;
+mod outcome;
+
+use std::collections::HashSet;
+use std::io;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::apply;
+use crate::check;
+use crate::config::Config;
+use crate::model::{Code, Digest, Inventory, Problem, RepoName, Repository, Severity};
+use crate::plan::{self, Grace, Revisions};
+use crate::policy::Verdict;
+use crate::report::SweepReport;
+use crate::stop::{Interrupted, Stop};
+use crate::store::{Batch, Expected, LinkAge, LockError, OpenError, Place, StorageClock, Store, StoreLock};
+use collect::{Engine, Reclaim};
+use laps::Laps;
+use outcome::Outcomes;
+
+/// A difference of clocks that is worth telling.
+const SKEW_TOLD: SignedDuration = SignedDuration::from_mins(5);
+/// How often a sweep that waits for the lock tries again.
+const LOCK_POLL: Duration = Duration::from_millis(500);
+
+/// Why a sweep could not be made, or was not finished.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The store cannot be worked on.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The lock could not be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A guard refused, before anything was changed.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The storage's clock could not be read.
+    #[error("cannot read the storage's clock (is the storage full or read-only?): {0}")]
+    Clock(#[source] io::Error),
+    /// A stop was asked for.
+    #[error("{0}; the next sweep tidies up")]
+    Interrupted(#[from] Interrupted),
+}
+
+impl SweepError {
+    /// The exit code that says the same.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Open(OpenError::NoStore { .. }) => 10,
+            Self::Lock(LockError::Held(_)) => 11,
+            Self::Open(OpenError::Refused(_)) | Self::Refused(_) => 12,
+            Self::Interrupted(Interrupted { signal }) => {
+                128_u8.saturating_add(u8::try_from(*signal).unwrap_or(0))
+            }
+            Self::Open(_) | Self::Lock(_) | Self::Clock(_) => 1,
+        }
+    }
+}
+
+/// Makes one sweep, or one audit.
+///
+/// # Errors
+/// [`SweepError`]. Troubles with parts of the store are not errors; they are in the report.
+pub fn sweep(config: &Config, stop: &Stop) -> Result<SweepReport, SweepError> {
+    let store = Store::open(&config.data_dir, config.jobs, None)?;
+    sweep_store(&store, config, stop)
+}
+
+/// Makes one sweep, or one audit, of a store that is open already.
+///
+/// # Errors
+/// As [`sweep`].
+pub fn sweep_store(store: &Store, config: &Config, stop: &Stop) -> Result<SweepReport, SweepError> {
+    let engine = Engine::prepare(config.collection.as_ref(), store);
+    if let Engine::Elsewhere(why) = engine {
+        return Err(SweepError::Refused(why));
+    }
+    if config.dry_run {
+        let clock = StorageClock::of_host();
+        return Ok(Sweep::new(store, config, stop, clock, engine).audit()?);
+    }
+    let lock = wait_for_lock(store, config, stop)?;
+    let clock = store.clock(&lock).map_err(SweepError::Clock)?;
+    Ok(Sweep::new(store, config, stop, clock, engine).act(&lock)?)
+}
+
+fn wait_for_lock(store: &Store, config: &Config, stop: &Stop) -> Result<StoreLock, SweepError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match store.lock(StorageClock::of_host().now()) {
+            Err(LockError::Held(holder)) if config.run_once && waited < config.lock_wait => {
+                if waited.is_zero() {
+                    tracing::info!("waiting for the lock: {}", LockError::Held(holder));
+                }
+                stop.wait(LOCK_POLL)?;
+                waited += LOCK_POLL;
+            }
+            taken => return Ok(taken?),
+        }
+    }
+}
+
+struct Sweep<'a> {
+    store: &'a Store,
+    config: &'a Config,
+    stop: &'a Stop,
+    clock: StorageClock,
+    engine: Engine,
+    laps: Laps,
+    id: String,
+    started_at: Timestamp,
+    findings: Vec<Problem>,
+    /// When the last of the manifests that are held for their age may go.
+    held_until: Option<Timestamp>,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(
+        store: &'a Store,
+        config: &'a Config,
+        stop: &'a Stop,
+        clock: StorageClock,
+        engine: Engine,
+    ) -> Self {
+        let started_at = clock.now();
+        let mut sweep = Self {
+            store,
+            config,
+            stop,
+            clock,
+            engine,
+            laps: Laps::start(),
+            id: format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id()),
+            started_at,
+            findings: Vec::new(),
+            held_until: None,
+        };
+        if clock.skew().abs() > SKEW_TOLD {
+            sweep.findings.push(Problem {
+                severity: Severity::Warning,
+                code: Code::ClockSkew,
+                repository: None,
+                path: "clock".into(),
+                cause: format!("this host's clock and the storage's differ by {:#}", clock.skew()),
+                remedy: "set the clocks; ages are measured by the storage's".into(),
+            });
+        }
+        sweep
+    }
+
+    fn audit(mut self) -> Result<SweepReport, Interrupted> {
+        let (inventory, verdicts) = self.look_and_decide()?;
+        let mut outcomes = Outcomes::new(&inventory, verdicts.iter().flatten());
+        let expected = plan::tags(&inventory, &verdicts);
+        outcomes.would_remove(&expected);
+        let inventory = plan::without(inventory, &expected);
+        let revisions = self.plan_revisions(&inventory, &expected)?;
+        self.lap("decide");
+        outcomes.manifests(&revisions.remove, &revisions.held);
+        let inventory = plan::without(inventory, &revisions.remove);
+        for (repository, _) in self.empty_repositories(&inventory)? {
+            outcomes.repository_removed(&repository);
+        }
+        let reclaim = Reclaim::plan(&self, &inventory, &revisions.remove, !revisions.doubts.is_empty())?;
+        self.lap("blobs");
+        let collected = self.would_collect(&inventory, &reclaim);
+        let broken = check::verify(&inventory);
+        self.lap("verify");
+        self.findings.extend(inventory.problems);
+        Ok(outcomes.into_report(self, reclaim, collected, broken))
+    }
+
+    fn act(mut self, lock: &StoreLock) -> Result<SweepReport, Interrupted> {
+        self.tidy_up(lock)?;
+        let (inventory, verdicts) = self.look_and_decide()?;
+        let mut outcomes = Outcomes::new(&inventory, verdicts.iter().flatten());
+        let expected = plan::tags(&inventory, &verdicts);
+        drop(verdicts);
+
+        let batch = self.store.batch(lock, &self.id);
+        let tags = apply::take(&batch, expected, self.stop)?;
+        outcomes.removed(&tags);
+        self.findings.extend(tags.problems);
+        let inventory = plan::without(inventory, &tags.taken);
+        self.lap("tags");
+
+        let plan = self.plan_revisions(&inventory, &tags.taken)?;
+        for place in &plan.empty {
+            if let Err(error) = self.store.remove_empty_revision(lock, place) {
+                self.failed(place.to_string(), &error);
+            }
+        }
+        let mut revisions = apply::take(&batch, plan.remove, self.stop)?;
+        self.findings.append(&mut revisions.problems);
+        let inventory = plan::without(inventory, &revisions.taken);
+        let empty = self.empty_repositories(&inventory)?;
+        let links = empty.iter().flat_map(|(_, links)| links).cloned().collect();
+        let mut links = apply::take(&batch, links, self.stop)?;
+        self.findings.append(&mut links.problems);
+        let mut inventory = plan::without(inventory, &links.taken);
+        self.lap("manifests");
+
+        let mut taken = tags.taken;
+        taken.append(&mut revisions.taken);
+        taken.append(&mut links.taken);
+        let rescued = self.settle(batch, &taken, &mut inventory)?;
+        outcomes.rescued(&rescued);
+        taken.retain(|expected| !rescued.contains(&expected.place));
+        taken.retain(|expected| matches!(expected.place, Place::Revision(..)));
+        outcomes.manifests(&taken, &plan.held);
+        for (repository, links) in &empty {
+            if !links.iter().any(|link| rescued.contains(&link.place)) {
+                match self.store.remove_scaffold(lock, repository) {
+                    Ok(true) => outcomes.repository_removed(repository),
+                    Ok(false) => {}
+                    Err(error) => self.failed(repository.to_string(), &error),
+                }
+            }
+        }
+        self.lap("settle");
+
+        let reclaim = Reclaim::plan(&self, &inventory, &taken, !plan.doubts.is_empty())?;
+        self.lap("blobs");
+        let collected = self.collect(lock, &mut inventory, &reclaim)?;
+        self.lap("collect");
+        let broken = self.verify(&mut inventory)?;
+        self.lap("verify");
+        self.findings.extend(inventory.problems);
+        Ok(outcomes.into_report(self, reclaim, collected, broken))
+    }
+
+    /// Puts back what an interrupted sweep had taken away; it is decided on anew.
+    fn tidy_up(&mut self, lock: &StoreLock) -> Result<(), Interrupted> {
+        let left = self.store.settle_leftovers(lock, self.stop)?;
+        let told = |places: Vec<Place>, cause: &'static str| {
+            places.into_iter().map(move |place| Problem {
+                severity: Severity::Note,
+                code: Code::PutBack,
+                repository: Some(place.repository().clone()),
+                path: place.to_string(),
+                cause: cause.into(),
+                remedy: "nothing; it is decided on anew".into(),
+            })
+        };
+        self.findings.extend(told(left.put_back, "an interrupted sweep had taken it away; it was put back"));
+        self.findings.extend(told(
+            left.superseded,
+            "an interrupted sweep had taken it away; it was pushed again since, and the new one stays",
+        ));
+        self.findings.extend(left.problems);
+        self.lap("tidy up");
+        Ok(())
+    }
+
+    fn look_and_decide(&mut self) -> Result<(Inventory, Vec<Vec<Verdict>>), Interrupted> {
+        let inventory = self.store.scan(self.stop)?;
+        self.lap("scan");
+        let now = self.clock.now();
+        let evaluate = |repository| self.config.policy.evaluate(repository, &inventory.manifests, now);
+        let verdicts = inventory.repositories.iter().map(evaluate).collect();
+        Ok((inventory, verdicts))
+    }
+
+    fn grace(&self) -> Grace {
+        Grace { age: self.config.grace, now: self.clock.now() }
+    }
+
+    /// Decides on manifests that no tag reaches. `removed` tags are no longer in the inventory.
+    fn plan_revisions(
+        &mut self,
+        inventory: &Inventory,
+        removed: &[Expected],
+    ) -> Result<Revisions, Interrupted> {
+        if !self.config.delete_untagged {
+            return Ok(Revisions::default());
+        }
+        let candidates = plan::unreachable(inventory, removed);
+        if inventory.in_doubt() {
+            let held = candidates.into_iter().map(|candidate| candidate.place).collect();
+            return Ok(Revisions { held, ..Revisions::default() });
+        }
+        let places: Vec<Place> = candidates.iter().map(|candidate| candidate.place.clone()).collect();
+        let mut ages = self.store.link_ages(&places, self.stop)?;
+        if ages.iter().any(|age| matches!(age, LinkAge::Doubt(_))) {
+            // Registry 2.8 truncates a link before it writes it: give it a moment.
+            self.stop.wait(Duration::from_secs(1))?;
+            ages = self.store.link_ages(&places, self.stop)?;
+        }
+        // The stock collector knows no age, and any young blob that nothing references puts it off;
+        // so with it, a manifest whose tag was removed waits until its blobs are old enough too.
+        let needs_no_age = self.config.collection.is_none();
+        let mut plan = plan::revisions(inventory, &candidates, ages, needs_no_age, self.grace());
+        self.findings.extend(plan.doubts.iter().cloned());
+        plan.held.sort_unstable();
+        self.held_until = plan.held_until;
+        Ok(plan)
+    }
+
+    /// The repositories that hold nothing and are old enough to go, each with its layer links.
+    fn empty_repositories(
+        &mut self,
+        inventory: &Inventory,
+    ) -> Result<Vec<(RepoName, Vec<Expected>)>, Interrupted> {
+        let mut empty = Vec::new();
+        if inventory.in_doubt() || !self.config.delete_untagged {
+            return Ok(empty);
+        }
+        for repository in plan::empty_repositories(inventory) {
+            self.stop.check()?;
+            let grace = self.grace();
+            match self.store.idle_since(&repository.name) {
+                Ok(Some(idle)) if grace.is_over(idle) => {}
+                Ok(_) => continue,
+                Err(error) => {
+                    self.failed(repository.name.to_string(), &error);
+                    continue;
+                }
+            }
+            let name = &repository.name;
+            let places: Vec<Place> =
+                repository.layers.iter().map(|layer| Place::Layer(name.clone(), layer.clone())).collect();
+            let ages = self.store.link_ages(&places, self.stop)?;
+            let aliases = |digest: &Digest| {
+                let alias = repository.aliases.iter().find(|(alias, _)| alias == digest);
+                alias.map_or(digest, |(_, blob)| blob).clone()
+            };
+            let old: Option<Vec<Expected>> = places
+                .into_iter()
+                .zip(ages)
+                .map(|(place, age)| {
+                    let link = match age {
+                        LinkAge::Written(at) if grace.is_over(at) => match &place {
+                            Place::Layer(_, digest) => Some((aliases(digest), at)),
+                            _ => return None,
+                        },
+                        LinkAge::Empty(at) if grace.is_over(at) => None,
+                        _ => return None,
+                    };
+                    Some(Expected { place, link })
+                })
+                .collect();
+            empty.extend(old.map(|links| (name.clone(), links)));
+        }
+        Ok(empty)
+    }
+
+    /// Waits, looks a second time, puts back what is needed again, and deletes the rest of the trash.
+    fn settle(
+        &mut self,
+        batch: Batch<'_>,
+        taken: &[Expected],
+        inventory: &mut Inventory,
+    ) -> Result<HashSet<Place>, Interrupted> {
+        let mut rescued = HashSet::new();
+        if taken.is_empty() {
+            return Ok(rescued);
+        }
+        if !self.config.settle.is_zero() {
+            let wait = humantime::format_duration(self.config.settle);
+            tracing::info!(
+                "waiting {wait} for pushes under way, before the second look that permits deleting"
+            );
+            self.stop.wait(self.config.settle)?;
+        }
+        let (tags, others): (Vec<Expected>, Vec<Expected>) =
+            taken.iter().cloned().partition(|expected| matches!(expected.place, Place::Tag(..)));
+        // A registry 2.8 that had a tag's link open may have written into it after the rename.
+        let unchanged = batch.recheck(&tags, self.stop)?;
+        let changed: Vec<Place> =
+            tags.into_iter().zip(unchanged).filter(|(_, same)| !same).map(|(tag, _)| tag.place).collect();
+        let mut all_back = self.rescue(&batch, &changed, &mut rescued)?;
+
+        let mut names: Vec<RepoName> = others
+            .iter()
+            .map(|other| &other.place)
+            .chain(&changed)
+            .map(|place| place.repository().clone())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
+        inventory
+            .manifests
+            .extend(look.new_manifests.iter().map(|(digest, it)| (digest.clone(), it.clone())));
+        let back = apply::needed_back(&others, &look, &inventory.manifests);
+        all_back &= self.rescue(&batch, &back, &mut rescued)?;
+        self.findings.extend(look.problems);
+        replace(inventory, look.repositories, &names);
+        for place in back {
+            give_back(inventory, place);
+        }
+        if !all_back {
+            // What could not be put back stays pending, and the next sweep tries again.
+            return Ok(rescued);
+        }
+        if let Err(error) = batch.condemn() {
+            self.failed("janitor/trash".into(), &error);
+            return Ok(rescued);
+        }
+        let problems = batch.delete(self.stop)?;
+        self.findings.extend(problems);
+        Ok(rescued)
+    }
+
+    fn rescue(
+        &mut self,
+        batch: &Batch<'_>,
+        back: &[Place],
+        rescued: &mut HashSet<Place>,
+    ) -> Result<bool, Interrupted> {
+        let rescue = apply::rescue(batch, back, self.stop)?;
+        let all_back = rescue.rescued.len() == back.len();
+        rescued.extend(rescue.rescued);
+        self.findings.extend(rescue.problems);
+        Ok(all_back)
+    }
+
+    /// Checks every kept tag; what seems broken is looked at again before it is called so.
+    fn verify(&mut self, inventory: &mut Inventory) -> Result<Vec<check::Broken>, Interrupted> {
+        let broken = check::verify(inventory);
+        if broken.is_empty() {
+            return Ok(broken);
+        }
+        let mut names: Vec<RepoName> = broken.into_iter().map(|broken| broken.repository).collect();
+        names.dedup();
+        let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
+        inventory.manifests.extend(look.new_manifests);
+        replace(inventory, look.repositories, &names);
+        let (blobs, _) = self.store.list_blobs(self.stop)?;
+        inventory.blobs = blobs;
+        Ok(check::verify(inventory))
+    }
+
+    fn failed(&mut self, path: String, error: &io::Error) {
+        self.findings.push(Problem {
+            severity: Severity::Error,
+            code: Code::ActionFailed,
+            repository: None,
+            path,
+            cause: error.to_string(),
+            remedy: "check the storage; the next sweep tries again".into(),
+        });
+    }
+
+    fn lap(&mut self, name: &'static str) {
+        self.laps.lap(name, self.store.io_counts().total());
+    }
+}
+
+/// Puts what a later look found in place of what an earlier one did; positions stay the same.
+fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names: &[RepoName]) {
+    let at = |inventory: &Inventory, name: &RepoName| {
+        inventory.repositories.binary_search_by(|repository| repository.name.cmp(name)).ok()
+    };
+    for name in names {
+        if let Some(at) = at(inventory, name) {
+            let repository = &mut inventory.repositories[at];
+            repository.tags.clear();
+            repository.revisions.clear();
+            repository.layers.clear();
+        }
+    }
+    for repository in looked {
+        if let Some(at) = at(inventory, &repository.name) {
+            inventory.repositories[at] = repository;
+        }
+    }
+}
+
+/// Takes up again what was put back after the later look.
+fn give_back(inventory: &mut Inventory, place: Place) {
+    let name = place.repository();
+    let found = inventory.repositories.binary_search_by(|repository| repository.name.cmp(name));
+    let Ok(at) = found else { return };
+    let repository = &mut inventory.repositories[at];
+    let (list, digest) = match place {
+        Place::Revision(_, digest) => (&mut repository.revisions, digest),
+        Place::Layer(_, digest) => (&mut repository.layers, digest),
+        // The later look was taken after tags were put back, and has them.
+        Place::Tag(..) => return,
+    };
+    if let Err(position) = list.binary_search(&digest) {
+        list.insert(position, digest);
+    }
+}
