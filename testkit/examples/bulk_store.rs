@@ -5,21 +5,12 @@ use std::path::Path;
 
 use janitor_testkit::BulkSpec;
 
-#[expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a tool for people who read its source"
-)]
+#[expect(clippy::expect_used, clippy::print_stdout, reason = "a tool for people who read its source")]
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let number = |at: usize, default: usize| {
-        arguments
-            .get(at)
-            .map_or(default, |text| text.parse().expect("a number"))
-    };
-    let directory = arguments
-        .first()
-        .expect("the store's directory comes first");
+    let number =
+        |at: usize, default: usize| arguments.get(at).map_or(default, |text| text.parse().expect("a number"));
+    let directory = arguments.first().expect("the store's directory comes first");
     let defaults = BulkSpec::default();
     let spec = BulkSpec {
         repositories: number(1, defaults.repositories),

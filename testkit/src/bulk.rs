@@ -64,9 +64,8 @@ impl BulkSpec {
     /// Writes the store, which has to be an empty or missing directory.
     pub fn write(&self, root: &Path) -> BulkSummary {
         let view = StoreView::new(root);
-        let shared: Vec<Descriptor> = (0..self.shared_layers)
-            .map(|number| self.layer(&view, number as u64))
-            .collect();
+        let shared: Vec<Descriptor> =
+            (0..self.shared_layers).map(|number| self.layer(&view, number as u64)).collect();
         let next = AtomicUsize::new(0);
         let workers = thread::available_parallelism().map_or(2, NonZero::get);
         thread::scope(|scope| {
@@ -105,8 +104,7 @@ impl BulkSpec {
         for image in 0..images {
             let pushes_later = u32::try_from(images - 1 - image).expect("fewer than 2^32 pushes");
             let at = self.newest - self.step * pushes_later;
-            let digest =
-                self.write_image(view, &name, (number * images + image) as u64, shared, at);
+            let digest = self.write_image(view, &name, (number * images + image) as u64, shared, at);
             // The untagged manifests are the oldest pushes.
             if image >= self.untagged {
                 let tag = format!("v{}", image - self.untagged + 1);
@@ -147,10 +145,8 @@ impl BulkSpec {
     }
 
     fn layer(&self, view: &StoreView, identity: u64) -> Descriptor {
-        let mut bytes = random_bytes(
-            self.seed ^ identity.wrapping_mul(0x9E37_79B9_7F4A_7C15),
-            self.layer_bytes,
-        );
+        let mut bytes =
+            random_bytes(self.seed ^ identity.wrapping_mul(0x9E37_79B9_7F4A_7C15), self.layer_bytes);
         // Layers of a few bytes would else be equal by chance.
         bytes.extend_from_slice(format!("{}:{identity}", self.seed).as_bytes());
         let descriptor = Descriptor::of(Format::Docker.gzip_layer(), &bytes);

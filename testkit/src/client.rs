@@ -44,11 +44,7 @@ pub struct Missing {
 
 impl fmt::Display for Missing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{} {} cannot be pulled: {}",
-            self.kind, self.reference, self.answer
-        )
+        write!(formatter, "{} {} cannot be pulled: {}", self.kind, self.reference, self.answer)
     }
 }
 
@@ -62,18 +58,12 @@ impl Client {
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();
-        Self {
-            address: address.to_owned(),
-            agent,
-        }
+        Self { address: address.to_owned(), agent }
     }
 
     /// Whether the registry answers at all.
     pub fn is_up(&self) -> bool {
-        self.agent
-            .get(self.url("/v2/"))
-            .call()
-            .is_ok_and(|response| response.status() == StatusCode::OK)
+        self.agent.get(self.url("/v2/")).call().is_ok_and(|response| response.status() == StatusCode::OK)
     }
 
     /// Pushes an image under a tag: asks for each blob, uploads what is missing, then puts the manifests.
@@ -95,10 +85,7 @@ impl Client {
         for (digest, bytes) in image.blobs() {
             self.push_blob(repository, digest, bytes)?;
         }
-        let (document, children) = image
-            .documents()
-            .split_last()
-            .expect("an image has a document");
+        let (document, children) = image.documents().split_last().expect("an image has a document");
         for child in children {
             self.put_manifest(repository, child.digest().as_str(), child)?;
         }
@@ -148,11 +135,7 @@ impl Client {
     /// Pulls an image: its manifest, every child, the configurations and all layers, each digest verified.
     pub fn pull(&self, repository: &str, reference: &str) -> Result<Pulled, Missing> {
         let document = self.get_manifest(repository, reference)?;
-        let mut pulled = Pulled {
-            digest: Digest::of(&document),
-            digests: BTreeSet::new(),
-            documents: 0,
-        };
+        let mut pulled = Pulled { digest: Digest::of(&document), digests: BTreeSet::new(), documents: 0 };
         let mut waiting = vec![document];
         while let Some(bytes) = waiting.pop() {
             if !pulled.digests.insert(Digest::of(&bytes)) {
@@ -208,12 +191,7 @@ impl Client {
             .unwrap_or_default()
     }
 
-    fn put_manifest(
-        &self,
-        repository: &str,
-        reference: &str,
-        document: &Document,
-    ) -> Result<(), String> {
+    fn put_manifest(&self, repository: &str, reference: &str, document: &Document) -> Result<(), String> {
         let response = self
             .agent
             .put(self.url(&format!("/v2/{repository}/manifests/{reference}")))
@@ -224,17 +202,9 @@ impl Client {
     }
 
     fn get_manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>, Missing> {
-        let accepted = [
-            Format::Docker.manifest(),
-            Format::Docker.index(),
-            Format::Oci.manifest(),
-            Format::Oci.index(),
-        ];
-        let missing = |answer: String| Missing {
-            kind: "manifest",
-            reference: reference.to_owned(),
-            answer,
-        };
+        let accepted =
+            [Format::Docker.manifest(), Format::Docker.index(), Format::Oci.manifest(), Format::Oci.index()];
+        let missing = |answer: String| Missing { kind: "manifest", reference: reference.to_owned(), answer };
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"));
         let response = self
             .agent
@@ -252,11 +222,7 @@ impl Client {
     }
 
     fn get_blob(&self, repository: &str, digest: &Digest) -> Result<(), Missing> {
-        let missing = |answer: String| Missing {
-            kind: "blob",
-            reference: digest.to_string(),
-            answer,
-        };
+        let missing = |answer: String| Missing { kind: "blob", reference: digest.to_string(), answer };
         let response = self
             .agent
             .get(self.url(&format!("/v2/{repository}/blobs/{digest}")))
@@ -271,11 +237,8 @@ impl Client {
     }
 
     fn get_json(&self, path: &str) -> Value {
-        let response = self
-            .agent
-            .get(self.url(path))
-            .call()
-            .unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        let response =
+            self.agent.get(self.url(path)).call().unwrap_or_else(|error| panic!("GET {path}: {error}"));
         if response.status() == StatusCode::NOT_FOUND {
             return Value::Null;
         }
@@ -298,11 +261,7 @@ fn digests_in(list: &Value) -> Vec<String> {
 }
 
 fn strings(values: &[Value]) -> BTreeSet<String> {
-    values
-        .iter()
-        .filter_map(Value::as_str)
-        .map(ToOwned::to_owned)
-        .collect()
+    values.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
 }
 
 fn body_of(mut response: Response<Body>) -> Result<Vec<u8>, String> {
@@ -316,10 +275,7 @@ fn body_of(mut response: Response<Body>) -> Result<Vec<u8>, String> {
     if status == StatusCode::OK {
         Ok(bytes)
     } else {
-        Err(format!(
-            "{status} {}",
-            String::from_utf8_lossy(&bytes).trim()
-        ))
+        Err(format!("{status} {}", String::from_utf8_lossy(&bytes).trim()))
     }
 }
 

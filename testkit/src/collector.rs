@@ -16,9 +16,7 @@ pub struct Collector {
 impl Collector {
     /// Writes its scripts into this directory.
     pub fn scripts_in(directory: &Path) -> Self {
-        Self {
-            directory: directory.to_owned(),
-        }
+        Self { directory: directory.to_owned() }
     }
 
     /// A script with this body, in which `$REAL` is the real binary and `$CALLS` a file that each call adds
@@ -27,8 +25,7 @@ impl Collector {
         let path = self.directory.join(name);
         let mut text = String::from("#!/bin/sh\n");
         writeln!(text, "REAL='{}'", registry_bin().display()).expect("a string takes every write");
-        writeln!(text, "CALLS='{}'", self.calls_path(name).display())
-            .expect("a string takes every write");
+        writeln!(text, "CALLS='{}'", self.calls_path(name).display()).expect("a string takes every write");
         text.push_str("echo \"$*\" >> \"$CALLS\"\n");
         text.push_str(body);
         text.push('\n');
@@ -43,9 +40,7 @@ impl Collector {
 
     /// Answers a dry run as the real one does, and runs this instead of the real collection.
     pub fn with_real_run(&self, name: &str, body: &str) -> PathBuf {
-        let body = format!(
-            "case \" $* \" in *' --dry-run '*|*' -d '*) exec \"$REAL\" \"$@\";; esac\n{body}"
-        );
+        let body = format!("case \" $* \" in *' --dry-run '*|*' -d '*) exec \"$REAL\" \"$@\";; esac\n{body}");
         self.script(name, &body)
     }
 
@@ -73,9 +68,7 @@ fn install(path: &Path, text: &str) {
         .spawn()
         .expect("install(1) of coreutils runs");
     let mut stdin = child.stdin.take().expect("its input is a pipe");
-    stdin
-        .write_all(text.as_bytes())
-        .expect("a script is written");
+    stdin.write_all(text.as_bytes()).expect("a script is written");
     drop(stdin);
     let status = child.wait().expect("install(1) ends");
     assert!(status.success(), "cannot write {}", path.display());

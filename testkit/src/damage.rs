@@ -40,9 +40,7 @@ impl Damage {
     /// Overwrites a blob with other bytes of the same size.
     pub fn garble_blob(&self, digest: &Digest) {
         let path = self.view.blob_data(digest);
-        let size = fs::read(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-            .len();
+        let size = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).len();
         overwrite(&path, &vec![b'#'; size]);
     }
 

@@ -29,11 +29,7 @@ impl Layer {
         header.set_mtime(0);
         let mut archive = tar::Builder::new(Vec::new());
         archive
-            .append_data(
-                &mut header,
-                format!("srv/{:016x}.bin", self.seed),
-                content.as_slice(),
-            )
+            .append_data(&mut header, format!("srv/{:016x}.bin", self.seed), content.as_slice())
             .expect("a tar archive in memory takes every file");
         archive.into_inner().expect("a tar archive in memory ends")
     }
@@ -124,18 +120,9 @@ impl ImageSpec {
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
             "history": [{ "comment": self.comment }],
         });
-        let config = add(
-            self.format.config(),
-            serde_json::to_vec(&config).expect("a JSON value serialises"),
-        );
-        let manifest =
-            Document::manifest(self.format, &config, &layers, self.subject.as_ref(), None);
-        Image {
-            documents: vec![manifest],
-            blobs,
-            platform: Some(self.platform.clone()),
-            artifact_type: None,
-        }
+        let config = add(self.format.config(), serde_json::to_vec(&config).expect("a JSON value serialises"));
+        let manifest = Document::manifest(self.format, &config, &layers, self.subject.as_ref(), None);
+        Image { documents: vec![manifest], blobs, platform: Some(self.platform.clone()), artifact_type: None }
     }
 }
 
@@ -181,8 +168,7 @@ impl Image {
 
     /// An index of these images; a child may be an index itself.
     pub fn index(format: Format, children: &[&Self]) -> Self {
-        let descriptors: Vec<Descriptor> =
-            children.iter().map(|child| child.descriptor()).collect();
+        let descriptors: Vec<Descriptor> = children.iter().map(|child| child.descriptor()).collect();
         let mut documents: Vec<Document> = Vec::new();
         let mut blobs = BTreeMap::new();
         for child in children {
@@ -190,12 +176,7 @@ impl Image {
             blobs.extend(child.blobs.clone());
         }
         documents.push(Document::index(format, &descriptors));
-        Self {
-            documents,
-            blobs,
-            platform: None,
-            artifact_type: None,
-        }
+        Self { documents, blobs, platform: None, artifact_type: None }
     }
 
     /// A referrer: an OCI manifest with `subject`, as `oras attach` and notation push it by digest.
@@ -264,11 +245,7 @@ impl Image {
 
     /// Digests of everything the image needs: documents, configurations, layers.
     pub fn all_digests(&self) -> Vec<Digest> {
-        self.documents
-            .iter()
-            .map(Document::digest)
-            .chain(self.blobs.keys().cloned())
-            .collect()
+        self.documents.iter().map(Document::digest).chain(self.blobs.keys().cloned()).collect()
     }
 
     /// The companion tag of this image: `sha256-<hex>` and a suffix such as `.sig`.
@@ -276,23 +253,13 @@ impl Image {
         self.digest().companion_tag(suffix)
     }
 
-    fn artifact(
-        payload_type: &str,
-        config_type: &str,
-        payload: &str,
-        subject: Option<&Descriptor>,
-    ) -> Self {
+    fn artifact(payload_type: &str, config_type: &str, payload: &str, subject: Option<&Descriptor>) -> Self {
         let config_bytes = b"{}".to_vec();
         let config = Descriptor::of(config_type, &config_bytes);
         let layer = Descriptor::of(payload_type, payload.as_bytes());
         let artifact_type = subject.map(|_| payload_type);
-        let manifest = Document::manifest(
-            Format::Oci,
-            &config,
-            std::slice::from_ref(&layer),
-            subject,
-            artifact_type,
-        );
+        let manifest =
+            Document::manifest(Format::Oci, &config, std::slice::from_ref(&layer), subject, artifact_type);
         Self {
             documents: vec![manifest],
             blobs: BTreeMap::from([
@@ -314,8 +281,5 @@ pub(crate) fn random_bytes(seed: u64, count: usize) -> Vec<u8> {
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder
-        .write_all(bytes)
-        .and_then(|()| encoder.finish())
-        .expect("compressing in memory works")
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("compressing in memory works")
 }

@@ -25,11 +25,7 @@ impl Janitor {
     /// The janitor with no settings at all. Pass `env!("CARGO_BIN_EXE_janitor")`.
     pub fn bare(binary: impl Into<PathBuf>) -> Self {
         let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
-        Self {
-            binary: binary.into(),
-            environment,
-            arguments: Vec::new(),
-        }
+        Self { binary: binary.into(), environment, arguments: Vec::new() }
     }
 
     /// One sweep of a directory, with a JSON report and no waiting: nothing is too young to go.
@@ -41,10 +37,7 @@ impl Janitor {
             .env("JANITOR_OUTPUT", "json")
             .env("JANITOR_DATA_DIR", &store.display().to_string())
             .env("JANITOR_REGISTRY_CONFIG", &config.display().to_string())
-            .env(
-                "JANITOR_REGISTRY_BIN",
-                &registry_bin().display().to_string(),
-            )
+            .env("JANITOR_REGISTRY_BIN", &registry_bin().display().to_string())
     }
 
     /// One sweep of a running registry's store.
@@ -97,8 +90,7 @@ impl Janitor {
     /// Sweeps again and again, an hour apart.
     #[must_use]
     pub fn looping(self) -> Self {
-        self.env("RUN_ONCE", "false")
-            .env("JANITOR_INTERVAL_SECS", "3600")
+        self.env("RUN_ONCE", "false").env("JANITOR_INTERVAL_SECS", "3600")
     }
 
     /// Runs it to its end.
@@ -120,10 +112,7 @@ impl Janitor {
             .unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()));
         let stdout = Drain::of(child.stdout.take().expect("stdout is a pipe"));
         let stderr = Drain::of(child.stderr.take().expect("stderr is a pipe"));
-        Running {
-            child: Some(child),
-            pipes: Some((stdout, stderr)),
-        }
+        Running { child: Some(child), pipes: Some((stdout, stderr)) }
     }
 }
 
@@ -147,18 +136,12 @@ impl Running {
 
     /// What it has written to stdout so far.
     pub fn stdout_so_far(&self) -> String {
-        self.pipes
-            .as_ref()
-            .map(|(stdout, _)| stdout.so_far())
-            .unwrap_or_default()
+        self.pipes.as_ref().map(|(stdout, _)| stdout.so_far()).unwrap_or_default()
     }
 
     /// What it has written to stderr so far.
     pub fn stderr_so_far(&self) -> String {
-        self.pipes
-            .as_ref()
-            .map(|(_, stderr)| stderr.so_far())
-            .unwrap_or_default()
+        self.pipes.as_ref().map(|(_, stderr)| stderr.so_far()).unwrap_or_default()
     }
 
     /// Waits until the test's condition holds; fails the test when the janitor ends before, or it never does.
@@ -173,11 +156,7 @@ impl Running {
             // What it wrote last is still looked at once more.
             ended.map(|_| holds(self))
         });
-        assert!(
-            met == Some(true),
-            "waited in vain until {what}\n{}",
-            self.stderr_so_far()
-        );
+        assert!(met == Some(true), "waited in vain until {what}\n{}", self.stderr_so_far());
     }
 
     /// Waits for its end; fails the test when it has not ended after this long.
@@ -194,11 +173,7 @@ impl Running {
         let Some(status) = status else {
             panic!("the janitor still ran after {patience:?}\n{stderr}\n{stdout}");
         };
-        Outcome {
-            code: status.code(),
-            stdout,
-            stderr,
-        }
+        Outcome { code: status.code(), stdout, stderr }
     }
 }
 
@@ -223,10 +198,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Fails the test, showing the log, unless the exit code is this one.
-    #[expect(
-        clippy::return_self_not_must_use,
-        reason = "many tests ask for the code only"
-    )]
+    #[expect(clippy::return_self_not_must_use, reason = "many tests ask for the code only")]
     #[track_caller]
     pub fn assert_code(self, code: i32) -> Self {
         assert!(
@@ -249,8 +221,7 @@ impl Outcome {
             self.stdout,
             self.stderr
         );
-        serde_json::from_str(lines[0])
-            .unwrap_or_else(|error| panic!("{error} in the report {}", lines[0]))
+        serde_json::from_str(lines[0]).unwrap_or_else(|error| panic!("{error} in the report {}", lines[0]))
     }
 
     /// A number of the report's totals.
@@ -274,14 +245,10 @@ impl Outcome {
     #[track_caller]
     pub fn tag(&self, repository: &str, tag: &str) -> Value {
         let repository = self.repository(repository);
-        find(&repository["tags"], "tag", tag)
-            .unwrap_or_else(|| panic!("no tag {tag} in {repository}"))
+        find(&repository["tags"], "tag", tag).unwrap_or_else(|| panic!("no tag {tag} in {repository}"))
     }
 }
 
 fn find(list: &Value, key: &str, value: &str) -> Option<Value> {
-    list.as_array()?
-        .iter()
-        .find(|entry| entry[key] == value)
-        .cloned()
+    list.as_array()?.iter().find(|entry| entry[key] == value).cloned()
 }

@@ -20,15 +20,9 @@ impl OciLayout {
     pub fn create(directory: impl Into<PathBuf>) -> Self {
         let directory = directory.into();
         fs::create_dir_all(directory.join("blobs/sha256")).expect("the layout's directory is made");
-        fs::write(
-            directory.join("oci-layout"),
-            br#"{"imageLayoutVersion":"1.0.0"}"#,
-        )
-        .expect("the layout's marker is written");
-        let layout = Self {
-            directory,
-            images: Vec::new(),
-        };
+        fs::write(directory.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)
+            .expect("the layout's marker is written");
+        let layout = Self { directory, images: Vec::new() };
         layout.write_index();
         layout
     }
@@ -53,8 +47,7 @@ impl OciLayout {
     }
 
     fn write_blob(&self, hex: &str, bytes: &[u8]) {
-        fs::write(self.directory.join("blobs/sha256").join(hex), bytes)
-            .expect("a layout's blob is written");
+        fs::write(self.directory.join("blobs/sha256").join(hex), bytes).expect("a layout's blob is written");
     }
 
     fn write_index(&self) {

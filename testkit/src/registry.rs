@@ -63,9 +63,7 @@ pub fn registry_bin() -> PathBuf {
 pub(crate) fn find_program(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     names.iter().find_map(|name| {
-        env::split_paths(&path)
-            .map(|directory| directory.join(name))
-            .find(|program| program.is_file())
+        env::split_paths(&path).map(|directory| directory.join(name)).find(|program| program.is_file())
     })
 }
 
@@ -78,9 +76,7 @@ impl Registry {
     /// Starts a registry.
     pub fn start_with(options: RegistryOptions) -> Self {
         let directory = TempDir::with_prefix("janitor-registry-").expect("a temporary directory");
-        let store = options
-            .store
-            .unwrap_or_else(|| directory.path().join("store"));
+        let store = options.store.unwrap_or_else(|| directory.path().join("store"));
         fs::create_dir_all(&store).expect("the store's directory is made");
         let root_by_environment = options.config.is_some();
         let config = options.config.unwrap_or_else(|| {
@@ -88,13 +84,7 @@ impl Registry {
             fs::write(&path, config_text(&store, options.cache)).expect("a configuration");
             path
         });
-        let mut registry = Self {
-            directory,
-            store,
-            config,
-            root_by_environment,
-            running: None,
-        };
+        let mut registry = Self { directory, store, config, root_by_environment, running: None };
         registry.run();
         registry
     }
@@ -186,8 +176,7 @@ impl Registry {
         // Stored before anything can fail, so that the child always ends with the value.
         self.running = Some((child, String::new()));
         let address = process::poll(PATIENCE, || {
-            self.listening_address()
-                .filter(|address| Client::new(address).is_up())
+            self.listening_address().filter(|address| Client::new(address).is_up())
         });
         let Some(address) = address else {
             panic!("the registry did not come up:\n{}", self.log());

@@ -26,9 +26,7 @@ impl StoreBuilder {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         fs::create_dir_all(&root).expect("the store's directory is made");
-        Self {
-            view: StoreView::new(root),
-        }
+        Self { view: StoreView::new(root) }
     }
 
     /// Where things lie in this store.

@@ -36,9 +36,7 @@ impl StoreView {
 
     /// Directory of a tag.
     pub fn tag(&self, repository: &str, tag: &str) -> PathBuf {
-        self.repository(repository)
-            .join("_manifests/tags")
-            .join(tag)
+        self.repository(repository).join("_manifests/tags").join(tag)
     }
 
     /// The link that says which image a tag holds; its mtime is the push time.
@@ -48,35 +46,22 @@ impl StoreView {
 
     /// The link that remembers that a tag once held this image.
     pub fn index_link(&self, repository: &str, tag: &str, digest: &Digest) -> PathBuf {
-        self.tag(repository, tag)
-            .join("index/sha256")
-            .join(digest.hex())
-            .join("link")
+        self.tag(repository, tag).join("index/sha256").join(digest.hex()).join("link")
     }
 
     /// The link that says that a repository has a manifest.
     pub fn revision_link(&self, repository: &str, digest: &Digest) -> PathBuf {
-        self.repository(repository)
-            .join("_manifests/revisions/sha256")
-            .join(digest.hex())
-            .join("link")
+        self.repository(repository).join("_manifests/revisions/sha256").join(digest.hex()).join("link")
     }
 
     /// The link that says that a repository may serve a blob.
     pub fn layer_link(&self, repository: &str, digest: &Digest) -> PathBuf {
-        self.repository(repository)
-            .join("_layers/sha256")
-            .join(digest.hex())
-            .join("link")
+        self.repository(repository).join("_layers/sha256").join(digest.hex()).join("link")
     }
 
     /// The bytes of a blob.
     pub fn blob_data(&self, digest: &Digest) -> PathBuf {
-        self.v2()
-            .join("blobs/sha256")
-            .join(&digest.hex()[..2])
-            .join(digest.hex())
-            .join("data")
+        self.v2().join("blobs/sha256").join(&digest.hex()[..2]).join(digest.hex()).join("data")
     }
 
     /// Whether the blob's bytes are there.
@@ -96,9 +81,7 @@ impl StoreView {
 
     /// Digests of a repository's manifests.
     pub fn revisions(&self, repository: &str) -> BTreeSet<Digest> {
-        let directory = self
-            .repository(repository)
-            .join("_manifests/revisions/sha256");
+        let directory = self.repository(repository).join("_manifests/revisions/sha256");
         names(&directory)
             .into_iter()
             .filter(|hex| directory.join(hex).join("link").exists())
@@ -115,10 +98,7 @@ impl StoreView {
                 let data = blobs.join(&shard).join(&hex).join("data");
                 if let Ok(meta) = fs::metadata(&data) {
                     let digest = Digest::parse(&format!("sha256:{hex}"));
-                    assert!(
-                        found.insert(digest, meta.size()).is_none(),
-                        "blob {hex} lies in two places"
-                    );
+                    assert!(found.insert(digest, meta.size()).is_none(), "blob {hex} lies in two places");
                 }
             }
         }
@@ -133,8 +113,7 @@ impl StoreView {
     /// Digest of the image a tag holds.
     pub fn tag_digest(&self, repository: &str, tag: &str) -> Digest {
         let path = self.current_link(repository, tag);
-        let text =
-            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Digest::parse(&text)
     }
 }

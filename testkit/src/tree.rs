@@ -67,12 +67,7 @@ impl Tree {
     #[track_caller]
     pub fn assert_unchanged(&self, later: &Self) {
         let changes = self.changes_to(later);
-        assert!(
-            changes.is_empty(),
-            "the tree changed in {} places:\n{}",
-            changes.len(),
-            changes.join("\n")
-        );
+        assert!(changes.is_empty(), "the tree changed in {} places:\n{}", changes.len(), changes.join("\n"));
     }
 }
 
@@ -110,27 +105,11 @@ impl Entry {
             }
         };
         compare("content", self.content.clone(), after.content.clone());
-        compare(
-            "mode",
-            format!("{:o}", self.mode),
-            format!("{:o}", after.mode),
-        );
-        compare(
-            "owner",
-            format!("{:?}", self.owner),
-            format!("{:?}", after.owner),
-        );
+        compare("mode", format!("{:o}", self.mode), format!("{:o}", after.mode));
+        compare("owner", format!("{:?}", self.owner), format!("{:?}", after.owner));
         compare("inode", self.inode.to_string(), after.inode.to_string());
-        compare(
-            "hard links",
-            self.hard_links.to_string(),
-            after.hard_links.to_string(),
-        );
-        compare(
-            "mtime",
-            format!("{:?}", self.modified),
-            format!("{:?}", after.modified),
-        );
+        compare("hard links", self.hard_links.to_string(), after.hard_links.to_string());
+        compare("mtime", format!("{:?}", self.modified), format!("{:?}", after.modified));
         differences.join(", ")
     }
 }
@@ -143,14 +122,11 @@ impl fmt::Display for Entry {
 
 fn collect(root: &Path, below: &Path, left_out: &[&str], entries: &mut BTreeMap<PathBuf, Entry>) {
     let directory = root.join(below);
-    let listed =
-        fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let listed = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     for entry in listed {
         let name = entry.expect("a directory is listed").file_name();
         let is_left_out = below.as_os_str().is_empty()
-            && left_out
-                .iter()
-                .any(|left_out| left_out.as_bytes() == name.as_bytes());
+            && left_out.iter().any(|left_out| left_out.as_bytes() == name.as_bytes());
         if is_left_out {
             continue;
         }

@@ -13,8 +13,8 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use janitor_testkit::{
-    BulkSpec, Damage, Digest, Format, Image, ImageSpec, Layer, OciLayout, Registry,
-    RegistryOptions, Skopeo, StoreBuilder, StoreView, Tree, ago, registry_bin,
+    BulkSpec, Damage, Digest, Format, Image, ImageSpec, Layer, OciLayout, Registry, RegistryOptions, Skopeo,
+    StoreBuilder, StoreView, Tree, ago, registry_bin,
 };
 use tempfile::TempDir;
 
@@ -23,30 +23,15 @@ fn one_of_each() -> Vec<(&'static str, String, Image)> {
     let base = Image::small(1);
     let referrer = Image::referrer_of(&base, "application/vnd.example.sbom", "{\"sbom\":1}");
     let inner = Image::multi_arch_in(Format::Oci, 3);
-    let plain = ImageSpec::new("plain")
-        .format(Format::Docker)
-        .layer(Layer::seeded(9, 300))
-        .plain_layers()
-        .build();
+    let plain =
+        ImageSpec::new("plain").format(Format::Docker).layer(Layer::seeded(9, 300)).plain_layers().build();
     vec![
         ("app", "v1".to_owned(), base.clone()),
         ("app", "many".to_owned(), Image::multi_arch(2)),
-        (
-            "app/nested",
-            "outer".to_owned(),
-            Image::index(Format::Oci, &[&inner, &Image::small(4)]),
-        ),
+        ("app/nested", "outer".to_owned(), Image::index(Format::Oci, &[&inner, &Image::small(4)])),
         ("app/nested", "plain".to_owned(), plain),
-        (
-            "app",
-            base.companion_tag(".sig"),
-            Image::cosign_signature_of(&base),
-        ),
-        (
-            "app",
-            base.companion_tag(""),
-            Image::fallback_index(&[&referrer]),
-        ),
+        ("app", base.companion_tag(".sig"), Image::cosign_signature_of(&base)),
+        ("app", base.companion_tag(""), Image::fallback_index(&[&referrer])),
     ]
 }
 
@@ -102,8 +87,7 @@ fn the_registry_serves_what_the_builder_wrote() {
     for (repository, tag, image) in one_of_each() {
         let pulled = registry.client().pull(repository, &tag).unwrap();
         assert_eq!(pulled.digest, image.digest());
-        let expected: std::collections::BTreeSet<Digest> =
-            image.all_digests().into_iter().collect();
+        let expected: std::collections::BTreeSet<Digest> = image.all_digests().into_iter().collect();
         assert_eq!(pulled.digests, expected);
     }
 }
@@ -118,17 +102,11 @@ fn a_pull_names_the_piece_that_is_missing() {
     let layer = image.blobs().keys().next().unwrap();
     damage.remove_blob(layer);
     let missing = client.pull("app", "v1").unwrap_err();
-    assert_eq!(
-        (missing.kind, missing.reference.as_str()),
-        ("blob", layer.as_str())
-    );
+    assert_eq!((missing.kind, missing.reference.as_str()), ("blob", layer.as_str()));
     let child = image.documents()[0].digest();
     damage.remove_revision("app", &child);
     let missing = client.pull("app", "v1").unwrap_err();
-    assert_eq!(
-        (missing.kind, missing.reference.as_str()),
-        ("manifest", child.as_str())
-    );
+    assert_eq!((missing.kind, missing.reference.as_str()), ("manifest", child.as_str()));
     assert_eq!(client.pull("app", "v2").unwrap_err().kind, "manifest");
 }
 
@@ -138,10 +116,7 @@ fn skopeo_pushes_each_kind_of_image_as_it_is() {
     let skopeo = Skopeo::find();
     let mut layout = OciLayout::create(registry.scratch().join("layout"));
     let base = Image::small(1);
-    let about = ImageSpec::new("about")
-        .layer(Layer::seeded(2, 100))
-        .subject(&base)
-        .build();
+    let about = ImageSpec::new("about").layer(Layer::seeded(2, 100)).subject(&base).build();
     let images = [
         ("base", base.clone()),
         ("about", about),
@@ -154,9 +129,7 @@ fn skopeo_pushes_each_kind_of_image_as_it_is() {
         let pulled = registry.client().pull("app", name).unwrap();
         assert_eq!(pulled.digest, image.digest(), "{name}");
         let into = registry.scratch().join(name);
-        skopeo
-            .pull(&registry, &format!("app:{name}"), &into)
-            .unwrap();
+        skopeo.pull(&registry, &format!("app:{name}"), &into).unwrap();
     }
     Damage::to(&registry.view()).remove_blob(base.blobs().keys().next().unwrap());
     let into = registry.scratch().join("broken");
@@ -175,10 +148,7 @@ fn a_bulk_store_is_whole_and_the_same_every_time() {
     let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let summary = spec.write(first.path());
     spec.write(second.path());
-    assert!(
-        files(first.path()) == files(second.path()),
-        "not deterministic"
-    );
+    assert!(files(first.path()) == files(second.path()), "not deterministic");
     let view = StoreView::new(first.path());
     assert_eq!(summary.tags, 12);
     assert_eq!(view.blobs().len(), summary.blobs);
@@ -217,10 +187,8 @@ fn the_stock_collector_finds_no_garbage_in_a_built_store_but_what_was_made_so() 
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let eligible: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("blob eligible for deletion: "))
-        .collect();
+    let eligible: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("blob eligible for deletion: ")).collect();
     assert_eq!(eligible, [loose.as_str()], "{text}");
 }
 
@@ -236,35 +204,16 @@ fn a_snapshot_shows_every_kind_of_change() {
     // The same bytes at the same time in another inode.
     let modified = fs::metadata(root.join("a")).unwrap().modified().unwrap();
     fs::write(root.join("e"), "a").unwrap();
-    fs::File::open(root.join("e"))
-        .unwrap()
-        .set_modified(modified)
-        .unwrap();
+    fs::File::open(root.join("e")).unwrap().set_modified(modified).unwrap();
     fs::rename(root.join("e"), root.join("a")).unwrap();
-    fs::File::open(root.join("b"))
-        .unwrap()
-        .set_modified(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    fs::File::open(root.join("b")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     fs::write(root.join("c"), "x").unwrap();
     fs::write(root.join("new"), "n").unwrap();
     let changes = before.changes_to(&Tree::of(root)).join("\n");
-    for expected in [
-        "changed: a: inode",
-        "changed: b: mtime",
-        "changed: c: content",
-        "new:     new",
-    ] {
-        assert!(
-            changes.contains(expected),
-            "{expected} is not in\n{changes}"
-        );
+    for expected in ["changed: a: inode", "changed: b: mtime", "changed: c: content", "new:     new"] {
+        assert!(changes.contains(expected), "{expected} is not in\n{changes}");
     }
     assert!(!changes.contains("changed: d"), "{changes}");
     let left_out = Tree::without(root, &["new"]);
-    assert!(
-        left_out
-            .changes_to(&Tree::of(root))
-            .join("\n")
-            .contains("new:     new")
-    );
+    assert!(left_out.changes_to(&Tree::of(root)).join("\n").contains("new:     new"));
 }

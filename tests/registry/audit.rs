@@ -21,11 +21,7 @@ fn a_full_store(registry: &Registry) {
         ],
     );
     let signed = Image::small(1);
-    client.push(
-        "team/app",
-        &signed.companion_tag(".sig"),
-        &Image::cosign_signature_of(&signed),
-    );
+    client.push("team/app", &signed.companion_tag(".sig"), &Image::cosign_signature_of(&signed));
     client.start_upload("team/app").unwrap();
 }
 
@@ -105,12 +101,7 @@ fn an_audit_in_words_names_each_tag_that_would_go() {
     let registry = Registry::start();
     push_versions(&registry, "team/app", 4);
 
-    let outcome = janitor(&registry)
-        .keep(2)
-        .audit()
-        .env("JANITOR_OUTPUT", "text")
-        .run()
-        .assert_code(0);
+    let outcome = janitor(&registry).keep(2).audit().env("JANITOR_OUTPUT", "text").run().assert_code(0);
 
     for word in ["team/app", "v1", "v2"] {
         assert!(outcome.stdout.contains(word), "{word}:\n{}", outcome.stdout);
@@ -124,20 +115,12 @@ fn an_audit_never_lets_the_collector_loose() {
     let scripts = Collector::scripts_in(registry.scratch());
     let recording = scripts.recording("recording");
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .audit()
-        .collector(&recording)
-        .run()
-        .assert_code(0);
+    let outcome = janitor(&registry).keep(1).audit().collector(&recording).run().assert_code(0);
 
     let report = outcome.report();
     assert_eq!(report["collection"]["status"], "would-run", "{report}");
     let calls = scripts.calls("recording");
-    assert!(
-        calls.iter().all(|call| call.contains("--dry-run")),
-        "{calls:?}"
-    );
+    assert!(calls.iter().all(|call| call.contains("--dry-run")), "{calls:?}");
 }
 
 #[test]

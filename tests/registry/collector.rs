@@ -31,11 +31,7 @@ fn the_collector_is_asked_before_it_may_delete_and_never_about_untagged() {
     let scripts = Collector::scripts_in(registry.scratch());
     let recording = scripts.recording("recording");
 
-    janitor(&registry)
-        .keep(1)
-        .collector(&recording)
-        .run()
-        .assert_code(0);
+    janitor(&registry).keep(1).collector(&recording).run().assert_code(0);
 
     let calls = scripts.calls("recording");
     let config = registry.config().display().to_string();
@@ -58,11 +54,7 @@ fn a_collection_that_failed_is_made_good_by_the_next_sweep() {
     let scripts = Collector::scripts_in(registry.scratch());
     let failing = scripts.with_real_run("failing", "echo 'the disk is on fire' >&2; exit 1");
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .collector(&failing)
-        .run()
-        .assert_code(3);
+    let outcome = janitor(&registry).keep(1).collector(&failing).run().assert_code(3);
 
     let report = outcome.report();
     assert_eq!(report["collection"]["status"], "failed", "{report}");
@@ -80,17 +72,10 @@ fn a_collector_that_fails_already_when_asked_is_not_let_loose() {
     let scripts = Collector::scripts_in(registry.scratch());
     let failing = scripts.script("failing", "exit 1");
 
-    janitor(&registry)
-        .keep(1)
-        .collector(&failing)
-        .run()
-        .assert_code(3);
+    janitor(&registry).keep(1).collector(&failing).run().assert_code(3);
 
     let calls = scripts.calls("failing");
-    assert!(
-        calls.iter().all(|call| call.contains("--dry-run")),
-        "{calls:?}"
-    );
+    assert!(calls.iter().all(|call| call.contains("--dry-run")), "{calls:?}");
     assert_all_pull(&registry, "app");
     assert_next_sweep_makes_good(&registry, &kept);
 }
@@ -101,11 +86,7 @@ fn a_missing_collector_is_named_and_the_tags_go_all_the_same() {
     let kept = three_tags(&registry);
     let missing = registry.scratch().join("no-such-registry");
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .collector(&missing)
-        .run()
-        .assert_code(3);
+    let outcome = janitor(&registry).keep(1).collector(&missing).run().assert_code(3);
 
     let told = format!("{}{}", outcome.stdout, outcome.stderr);
     assert!(told.contains("no-such-registry"), "{told}");
@@ -120,11 +101,7 @@ fn a_collector_that_is_no_program_is_named() {
     let text = registry.scratch().join("just-text");
     fs::write(&text, "not a program").unwrap();
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .collector(&text)
-        .run()
-        .assert_code(3);
+    let outcome = janitor(&registry).keep(1).collector(&text).run().assert_code(3);
 
     let told = format!("{}{}", outcome.stdout, outcome.stderr);
     assert!(told.contains("just-text"), "{told}");
@@ -140,19 +117,10 @@ fn a_collector_that_hangs_is_ended_at_its_time_limit() {
     let body = format!("echo $$ > '{}'; exec sleep {FOREVER}", pid_file.display());
     let hanging = scripts.with_real_run("hanging", &body);
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .collector(&hanging)
-        .env("GC_TIMEOUT", "1s")
-        .run()
-        .assert_code(3);
+    let outcome = janitor(&registry).keep(1).collector(&hanging).env("GC_TIMEOUT", "1s").run().assert_code(3);
 
     assert_eq!(outcome.report()["collection"]["status"], "failed");
-    let pid: u32 = fs::read_to_string(pid_file)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
+    let pid: u32 = fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
     assert!(!is_alive(pid), "the collector outlived the janitor");
     assert_all_pull(&registry, "app");
     assert_next_sweep_makes_good(&registry, &kept);
@@ -166,11 +134,7 @@ fn a_hanging_collectors_own_child_does_not_hold_the_janitor() {
     // The shell waits for a sleep that inherits its output: the pipe stays open when only the shell is ended.
     let hanging = scripts.with_real_run("hanging", "sleep 60; exit 0");
 
-    let running = janitor(&registry)
-        .keep(1)
-        .collector(&hanging)
-        .env("GC_TIMEOUT", "1s")
-        .spawn();
+    let running = janitor(&registry).keep(1).collector(&hanging).env("GC_TIMEOUT", "1s").spawn();
     running.end_within(Duration::from_secs(40)).assert_code(3);
 
     assert_next_sweep_makes_good(&registry, &kept);
@@ -186,11 +150,7 @@ fn megabytes_of_output_do_not_block_the_collector() {
                    exec \"$REAL\" \"$@\"";
     let chattering = scripts.script("chattering", chatter);
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .collector(&chattering)
-        .run()
-        .assert_code(0);
+    let outcome = janitor(&registry).keep(1).collector(&chattering).run().assert_code(0);
 
     assert_eq!(outcome.report()["collection"]["status"], "done");
     assert_all_pull(&registry, "app");
@@ -202,15 +162,10 @@ fn output_that_is_not_text_does_no_harm() {
     let registry = Registry::start();
     let kept = three_tags(&registry);
     let scripts = Collector::scripts_in(registry.scratch());
-    let noise =
-        "printf '\\377\\376\\000 noise \\200\\n'; printf '\\377\\n' >&2\nexec \"$REAL\" \"$@\"";
+    let noise = "printf '\\377\\376\\000 noise \\200\\n'; printf '\\377\\n' >&2\nexec \"$REAL\" \"$@\"";
     let script = scripts.script("noisy", noise);
 
-    janitor(&registry)
-        .keep(1)
-        .collector(&script)
-        .run()
-        .assert_code(0);
+    janitor(&registry).keep(1).collector(&script).run().assert_code(0);
 
     assert_all_pull(&registry, "app");
     assert_eq!(blobs_on_disk(&registry), digests_of([&kept]));
@@ -228,26 +183,15 @@ fn a_collector_that_would_delete_a_live_blob_does_not_run() {
 
     let outcome = janitor(&registry).keep(1).collector(&lying).run();
 
-    assert!(
-        matches!(outcome.code, Some(3 | 12)),
-        "exit code {:?}\n{}",
-        outcome.code,
-        outcome.stderr
-    );
+    assert!(matches!(outcome.code, Some(3 | 12)), "exit code {:?}\n{}", outcome.code, outcome.stderr);
     let report = outcome.report();
     assert_eq!(report["collection"]["status"], "refused", "{report}");
     let told = format!("{report}{}", outcome.stderr);
     assert!(told.contains(live.hex()), "the blob is not named: {told}");
     let calls = scripts.calls("lying");
-    assert!(
-        !calls.is_empty() && calls.iter().all(|call| call.contains("--dry-run")),
-        "it ran: {calls:?}"
-    );
+    assert!(!calls.is_empty() && calls.iter().all(|call| call.contains("--dry-run")), "it ran: {calls:?}");
     // Manifests of removed tags may be gone with the trash; no layer and no configuration may.
-    for digest in before
-        .keys()
-        .filter(|digest| kept.blobs().contains_key(digest))
-    {
+    for digest in before.keys().filter(|digest| kept.blobs().contains_key(digest)) {
         assert!(registry.view().has_blob(digest));
     }
     assert_all_pull(&registry, "app");
@@ -260,17 +204,10 @@ fn a_collector_that_removes_a_live_blob_all_the_same_is_found_out() {
     let kept = three_tags(&registry);
     let victim = kept.blobs().keys().next().unwrap();
     let scripts = Collector::scripts_in(registry.scratch());
-    let body = format!(
-        "\"$REAL\" \"$@\" || exit\nrm '{}'",
-        registry.view().blob_data(victim).display()
-    );
+    let body = format!("\"$REAL\" \"$@\" || exit\nrm '{}'", registry.view().blob_data(victim).display());
     let treacherous = scripts.with_real_run("treacherous", &body);
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .collector(&treacherous)
-        .run()
-        .assert_code(3);
+    let outcome = janitor(&registry).keep(1).collector(&treacherous).run().assert_code(3);
 
     let report = outcome.report();
     let broken = &report["broken"][0];

@@ -55,10 +55,7 @@ fn a_referrer_pushed_by_digest_lives_and_goes_with_its_subject() {
         client.pull("app", referrer.digest().as_str()).unwrap();
     }
     client.pull("app", about_old.digest().as_str()).unwrap_err();
-    assert_eq!(
-        blobs_on_disk(&registry),
-        digests_of([&new, &about_new, &about_that])
-    );
+    assert_eq!(blobs_on_disk(&registry), digests_of([&new, &about_new, &about_that]));
 }
 
 #[test]
@@ -90,11 +87,7 @@ fn a_signature_of_one_platform_stays_with_its_index() {
     let index = Image::multi_arch(1);
     let child = index.documents()[0].digest();
     let client = registry.client();
-    push_series(
-        &registry,
-        "app",
-        &[("v1", &Image::small(1)), ("v2", &index)],
-    );
+    push_series(&registry, "app", &[("v1", &Image::small(1)), ("v2", &index)]);
     let signature = Image::cosign_signature_of(&index);
     client.push("app", &child.companion_tag(".sig"), &signature);
 
@@ -111,11 +104,7 @@ fn companion_tags_take_no_place() {
     let registry = Registry::start();
     let images: Vec<Image> = (1..=3).map(Image::small).collect();
     let client = registry.client();
-    push_series(
-        &registry,
-        "app",
-        &[("v1", &images[0]), ("v2", &images[1]), ("v3", &images[2])],
-    );
+    push_series(&registry, "app", &[("v1", &images[0]), ("v2", &images[1]), ("v3", &images[2])]);
     for image in &images {
         let signature = Image::cosign_signature_of(image);
         client.push("app", &image.companion_tag(".sig"), &signature);

@@ -54,12 +54,7 @@ fn no_blob_goes_while_a_manifest_cannot_be_read() {
         assert_eq!(blobs_on_disk(&registry), blobs, "{what}");
         assert_all_pull(&registry, "well");
         let report = outcome.report();
-        assert!(
-            report["findings"]
-                .to_string()
-                .contains(images[0].digest().hex()),
-            "{what}: {report}"
-        );
+        assert!(report["findings"].to_string().contains(images[0].digest().hex()), "{what}: {report}");
     }
 }
 
@@ -67,11 +62,7 @@ fn no_blob_goes_while_a_manifest_cannot_be_read() {
 fn a_kept_tag_that_cannot_be_pulled_is_reported_by_its_missing_piece() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 2);
-    let layer = images[1]
-        .blobs()
-        .keys()
-        .find(|digest| !images[0].blobs().contains_key(digest))
-        .unwrap();
+    let layer = images[1].blobs().keys().find(|digest| !images[0].blobs().contains_key(digest)).unwrap();
     Damage::to(&registry.view()).remove_blob(layer);
 
     let outcome = janitor(&registry).keep(2).run().assert_code(3);
@@ -95,17 +86,8 @@ fn what_the_registry_does_not_know_is_reported_and_left() {
 
     let outcome = janitor(&registry).keep(1).run();
 
-    assert!(
-        matches!(outcome.code, Some(0 | 3)),
-        "exit code {:?}\n{}",
-        outcome.code,
-        outcome.stderr
-    );
+    assert!(matches!(outcome.code, Some(0 | 3)), "exit code {:?}\n{}", outcome.code, outcome.stderr);
     assert!(stray.is_file() && shouting.is_dir());
-    assert!(
-        outcome.report()["findings"]
-            .to_string()
-            .contains("SHOUTING")
-    );
+    assert!(outcome.report()["findings"].to_string().contains("SHOUTING"));
     assert_all_pull(&registry, "app");
 }

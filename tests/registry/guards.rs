@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use janitor_testkit::{Cache, Collector, Registry, RegistryOptions, Tree};
 
-use crate::stage::{
-    assert_all_pull, blobs_on_disk, digests_of, janitor, push_versions, registry_part,
-};
+use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, push_versions, registry_part};
 
 /// A registry's configuration for another directory.
 fn config_for(registry: &Registry, rootdirectory: &Path) -> PathBuf {
@@ -49,10 +47,7 @@ fn an_environment_that_names_another_store_is_refused_and_nothing_goes() {
 
     let outcome = janitor(&registry)
         .keep(1)
-        .env(
-            "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
-            &elsewhere.display().to_string(),
-        )
+        .env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", &elsewhere.display().to_string())
         .run()
         .assert_code(12);
 
@@ -84,17 +79,10 @@ fn a_missing_configuration_is_named() {
     let blobs = blobs_on_disk(&registry);
     let missing = registry.scratch().join("missing.yml");
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .env("JANITOR_REGISTRY_CONFIG", &missing.display().to_string())
-        .run();
+    let outcome =
+        janitor(&registry).keep(1).env("JANITOR_REGISTRY_CONFIG", &missing.display().to_string()).run();
 
-    assert!(
-        matches!(outcome.code, Some(2 | 3 | 12)),
-        "exit code {:?}\n{}",
-        outcome.code,
-        outcome.stderr
-    );
+    assert!(matches!(outcome.code, Some(2 | 3 | 12)), "exit code {:?}\n{}", outcome.code, outcome.stderr);
     assert!(outcome.stderr.contains("missing.yml"), "{}", outcome.stderr);
     assert_eq!(blobs_on_disk(&registry), blobs);
     assert_all_pull(&registry, "app");
@@ -102,26 +90,17 @@ fn a_missing_configuration_is_named() {
 
 #[test]
 fn no_blob_goes_beside_a_registry_that_remembers_blobs_in_memory() {
-    let registry = Registry::start_with(RegistryOptions {
-        cache: Cache::InMemory,
-        ..RegistryOptions::default()
-    });
+    let registry =
+        Registry::start_with(RegistryOptions { cache: Cache::InMemory, ..RegistryOptions::default() });
     let images = push_versions(&registry, "app", 3);
     let scripts = Collector::scripts_in(registry.scratch());
     let recording = scripts.recording("recording");
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .collector(&recording)
-        .run()
-        .assert_code(12);
+    let outcome = janitor(&registry).keep(1).collector(&recording).run().assert_code(12);
 
     assert!(outcome.stderr.contains("inmemory"), "{}", outcome.stderr);
     let calls = scripts.calls("recording");
-    assert!(
-        calls.iter().all(|call| call.contains("--dry-run")),
-        "{calls:?}"
-    );
+    assert!(calls.iter().all(|call| call.contains("--dry-run")), "{calls:?}");
     for layer in images.iter().flat_map(|image| image.blobs().keys()) {
         assert!(registry.view().has_blob(layer), "{layer} went");
     }
@@ -135,11 +114,7 @@ fn a_cache_that_the_environment_switches_on_is_seen() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 2);
 
-    janitor(&registry)
-        .keep(1)
-        .env("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "inmemory")
-        .run()
-        .assert_code(12);
+    janitor(&registry).keep(1).env("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "inmemory").run().assert_code(12);
 
     for layer in images.iter().flat_map(|image| image.blobs().keys()) {
         assert!(registry.view().has_blob(layer), "{layer} went");

@@ -18,13 +18,8 @@ fn a_second_sweep_right_after_the_first_changes_nothing() {
     let second = janitor(&registry).keep(2).run().assert_code(0);
 
     after_the_first.assert_unchanged(&Tree::without(registry.store(), &["janitor"]));
-    for total in [
-        "tags_removed",
-        "manifests_removed",
-        "blobs_removed",
-        "bytes_freed",
-        "repositories_removed",
-    ] {
+    for total in ["tags_removed", "manifests_removed", "blobs_removed", "bytes_freed", "repositories_removed"]
+    {
         assert_eq!(second.total(total), 0, "{total}");
     }
     assert_eq!(second.report()["collection"]["status"], "nothing-to-do");
@@ -60,10 +55,8 @@ fn a_missing_directory_is_no_store_and_is_not_made() {
     let registry = Registry::start();
     let missing = registry.scratch().join("not-mounted");
 
-    let outcome = janitor(&registry)
-        .env("JANITOR_DATA_DIR", &missing.display().to_string())
-        .run()
-        .assert_code(10);
+    let outcome =
+        janitor(&registry).env("JANITOR_DATA_DIR", &missing.display().to_string()).run().assert_code(10);
 
     assert!(!missing.exists());
     assert!(outcome.stderr.contains("not-mounted"), "{}", outcome.stderr);
@@ -82,10 +75,7 @@ fn an_audit_of_no_store_says_so_too() {
 
 #[test]
 fn version_and_help_need_no_store() {
-    let version = Janitor::bare(binary())
-        .arg("--version")
-        .run()
-        .assert_code(0);
+    let version = Janitor::bare(binary()).arg("--version").run().assert_code(0);
     assert!(version.stdout.contains(env!("CARGO_PKG_VERSION")));
     let help = Janitor::bare(binary()).arg("--help").run().assert_code(0);
     for setting in [
@@ -106,9 +96,6 @@ fn version_and_help_need_no_store() {
         "LOG_FORMAT",
         "LOG_LEVEL",
     ] {
-        assert!(
-            help.stdout.contains(setting),
-            "--help is silent on {setting}"
-        );
+        assert!(help.stdout.contains(setting), "--help is silent on {setting}");
     }
 }

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use janitor_testkit::{Image, ImageSpec, Layer, OciLayout, Registry, Skopeo, ago};
 
-use crate::stage::{
-    assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_series, push_versions,
-};
+use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_series, push_versions};
 
 #[test]
 fn the_newest_tags_pull_and_the_bytes_of_the_others_come_back() {
@@ -36,15 +34,11 @@ fn the_newest_tags_pull_and_the_bytes_of_the_others_come_back() {
     for tag in ["v4", "v5"] {
         client.pull("team/app", tag).unwrap();
         let into = registry.scratch().join(tag);
-        skopeo
-            .pull(&registry, &format!("team/app:{tag}"), &into)
-            .unwrap();
+        skopeo.pull(&registry, &format!("team/app:{tag}"), &into).unwrap();
     }
     for (image, tag) in images.iter().zip(["v1", "v2", "v3"]) {
         client.pull("team/app", tag).unwrap_err();
-        client
-            .pull("team/app", image.digest().as_str())
-            .unwrap_err();
+        client.pull("team/app", image.digest().as_str()).unwrap_err();
     }
     // Not one blob too many or too few: the shared layer stayed, everything else of the removed images went.
     assert_eq!(blobs_on_disk(&registry), digests_of(&images[3..]));
@@ -142,11 +136,7 @@ fn a_tag_pushed_five_times_gives_back_its_four_older_images() {
 fn an_image_stays_while_one_of_its_tags_stays() {
     let registry = Registry::start();
     let (old, new) = (Image::small(1), Image::small(2));
-    push_series(
-        &registry,
-        "app",
-        &[("v1", &old), ("other", &new), ("stable", &old)],
-    );
+    push_series(&registry, "app", &[("v1", &old), ("other", &new), ("stable", &old)]);
 
     janitor(&registry).keep(1).run().assert_code(0);
 
@@ -180,10 +170,7 @@ fn untagged_manifests_stay_when_they_are_to_stay() {
     registry.client().push("app", "latest", &first);
     registry.client().push("app", "latest", &second);
 
-    let outcome = janitor(&registry)
-        .env("GC_DELETE_UNTAGGED", "false")
-        .run()
-        .assert_code(0);
+    let outcome = janitor(&registry).env("GC_DELETE_UNTAGGED", "false").run().assert_code(0);
 
     assert_eq!(outcome.total("tags"), 1);
     assert_eq!(outcome.total("manifests_removed"), 0);
@@ -198,11 +185,7 @@ fn without_collection_tags_go_and_a_later_sweep_brings_the_bytes_back() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 3);
 
-    let outcome = janitor(&registry)
-        .keep(1)
-        .env("RUN_GC", "false")
-        .run()
-        .assert_code(0);
+    let outcome = janitor(&registry).keep(1).env("RUN_GC", "false").run().assert_code(0);
 
     assert_eq!(outcome.report()["collection"]["status"], "skipped");
     assert_eq!(registry.client().tags("app"), names(&["v3"]));
@@ -220,11 +203,7 @@ fn flags_win_over_the_environment() {
     let registry = Registry::start();
     push_versions(&registry, "app", 3);
 
-    janitor(&registry)
-        .keep(1)
-        .arg("--keep-last-n=2")
-        .run()
-        .assert_code(0);
+    janitor(&registry).keep(1).arg("--keep-last-n=2").run().assert_code(0);
 
     assert_eq!(registry.client().tags("app"), names(&["v2", "v3"]));
 }

@@ -13,12 +13,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn hold_lock(registry: &Registry) -> File {
     let directory = registry.store().join("janitor");
     fs::create_dir_all(&directory).unwrap();
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(directory.join("lock"))
-        .unwrap();
+    let file = File::options().create(true).truncate(false).write(true).open(directory.join("lock")).unwrap();
     file.try_lock().unwrap();
     file
 }
@@ -26,9 +21,7 @@ fn hold_lock(registry: &Registry) -> File {
 /// A janitor that holds the lock while it settles for an hour.
 fn settling_janitor(registry: &Registry) -> Running {
     let mut running = janitor(registry).keep(2).env("GC_SETTLE", "1h").spawn();
-    running.wait_until("the tags are in the trash", |_| {
-        registry.view().tags("app").len() == 2
-    });
+    running.wait_until("the tags are in the trash", |_| registry.view().tags("app").len() == 2);
     running
 }
 
@@ -54,9 +47,7 @@ fn a_one_shot_waits_for_the_other_janitor_when_told_to() {
     push_versions(&registry, "app", 3);
     let holder = settling_janitor(&registry);
     let mut waiting = janitor(&registry).keep(1).arg("--lock-wait=10m").spawn();
-    waiting.wait_until("it says that it waits", |waiting| {
-        !waiting.stderr_so_far().is_empty()
-    });
+    waiting.wait_until("it says that it waits", |waiting| !waiting.stderr_so_far().is_empty());
     assert_eq!(registry.view().tags("app"), names(&["v2", "v3"]));
 
     holder.signal(Interrupt::Term);
@@ -74,11 +65,7 @@ fn waiting_for_the_other_janitor_has_an_end() {
     let lock = hold_lock(&registry);
     let before = Tree::of(&registry_part(&registry));
 
-    janitor(&registry)
-        .keep(1)
-        .env("JANITOR_LOCK_WAIT", "1s")
-        .run()
-        .assert_code(11);
+    janitor(&registry).keep(1).env("JANITOR_LOCK_WAIT", "1s").run().assert_code(11);
 
     before.assert_unchanged(&Tree::of(&registry_part(&registry)));
     drop(lock);
@@ -90,20 +77,13 @@ fn the_loop_skips_a_sweep_while_another_janitor_works() {
     push_versions(&registry, "app", 3);
     let lock = hold_lock(&registry);
     let before = Tree::of(&registry_part(&registry));
-    let mut running = janitor(&registry)
-        .keep(1)
-        .looping()
-        .env("JANITOR_INTERVAL_SECS", "1")
-        .spawn();
-    running.wait_until("it has said that another one works", |running| {
-        running.stderr_so_far().contains("lock")
-    });
+    let mut running = janitor(&registry).keep(1).looping().env("JANITOR_INTERVAL_SECS", "1").spawn();
+    running
+        .wait_until("it has said that another one works", |running| running.stderr_so_far().contains("lock"));
     before.assert_unchanged(&Tree::of(&registry_part(&registry)));
 
     drop(lock);
-    running.wait_until("it sweeps after all", |_| {
-        registry.view().tags("app") == names(&["v3"])
-    });
+    running.wait_until("it sweeps after all", |_| registry.view().tags("app") == names(&["v3"]));
 
     running.signal(Interrupt::Term);
     running.end_within(SOON).assert_code(143);

@@ -3,11 +3,7 @@
 //! Black box: a test pushes and pulls over HTTP, runs the binary, and reads the store with the harness's own
 //! eyes. The registry and skopeo come from Debian's packages; without them a test fails and names the package.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
 mod collector;

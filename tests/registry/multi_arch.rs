@@ -8,10 +8,7 @@ use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, p
 fn every_platform_of_a_kept_index_pulls_after_a_sweep() {
     for format in [Format::Docker, Format::Oci] {
         let registry = Registry::start();
-        let (old, new) = (
-            Image::multi_arch_in(format, 1),
-            Image::multi_arch_in(format, 2),
-        );
+        let (old, new) = (Image::multi_arch_in(format, 1), Image::multi_arch_in(format, 2));
         push_series(&registry, "app", &[("v1", &old), ("v2", &new)]);
 
         let outcome = janitor(&registry).keep(1).run().assert_code(0);
@@ -39,9 +36,7 @@ fn skopeo_pulls_all_platforms_that_it_pushed() {
     assert_eq!(registry.client().tags("app"), names(&["v2", "v3"]));
     for tag in ["v2", "v3"] {
         let into = registry.scratch().join(tag);
-        skopeo
-            .pull(&registry, &format!("app:{tag}"), &into)
-            .unwrap();
+        skopeo.pull(&registry, &format!("app:{tag}"), &into).unwrap();
     }
 }
 
@@ -60,19 +55,13 @@ fn an_index_inside_an_index_is_followed_to_the_end() {
     assert_eq!(outcome.total("manifests_removed"), 1);
     let pulled = registry.client().pull("app", "deep").unwrap();
     assert_eq!(pulled.digest, outer.digest());
-    assert_eq!(
-        blobs_on_disk(&registry),
-        digests_of([&outer, &Image::small(9)])
-    );
+    assert_eq!(blobs_on_disk(&registry), digests_of([&outer, &Image::small(9)]));
 }
 
 #[test]
 fn a_platform_that_two_indexes_share_stays_with_the_kept_one() {
     let registry = Registry::start();
-    let unchanged = ImageSpec::new("unchanged")
-        .architecture("arm64")
-        .layer(Layer::seeded(1, 700))
-        .build();
+    let unchanged = ImageSpec::new("unchanged").architecture("arm64").layer(Layer::seeded(1, 700)).build();
     let old = Image::index(Format::Oci, &[&Image::small(1), &unchanged]);
     let new = Image::index(Format::Oci, &[&Image::small(2), &unchanged]);
     push_series(&registry, "app", &[("v1", &old), ("v2", &new)]);

@@ -21,10 +21,7 @@ fn a_repository_and_the_one_inside_it_are_pruned_apart() {
         assert_all_pull(&registry, repository);
     }
     assert_eq!(outcome.total("repositories"), 3);
-    assert_eq!(
-        client.catalog(),
-        names(&["mina", "mina/daemon", "mina/daemon/archive"])
-    );
+    assert_eq!(client.catalog(), names(&["mina", "mina/daemon", "mina/daemon/archive"]));
 }
 
 #[test]

@@ -8,10 +8,7 @@ use crate::stage::{assert_all_pull, janitor, names, push_versions};
 
 fn shipped() -> Registry {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/registry-config.yml");
-    Registry::start_with(RegistryOptions {
-        config: Some(config),
-        ..RegistryOptions::default()
-    })
+    Registry::start_with(RegistryOptions { config: Some(config), ..RegistryOptions::default() })
 }
 
 #[test]
@@ -62,10 +59,7 @@ fn the_layers_of_a_collected_image_can_carry_a_new_one() {
     client.push("app", "latest", &old);
     client.push("app", "latest", &Image::small(2));
     janitor(&registry).run().assert_code(0);
-    let layer = old
-        .blobs()
-        .keys()
-        .find(|digest| registry.view().has_blob(digest));
+    let layer = old.blobs().keys().find(|digest| registry.view().has_blob(digest));
     assert_eq!(layer, None, "the old image was not collected");
 
     let new = ImageSpec::new("new").layer(Layer::seeded(1, 5000)).build();

@@ -130,17 +130,9 @@ fn a_bad_flag_is_refused_too() {
 #[test]
 fn keeping_no_tag_at_all_has_to_be_said_twice() {
     let registry = registry_with_images();
-    assert_refused(
-        &registry,
-        &janitor(&registry).keep(0),
-        &["KEEP_LAST_N", "0", "JANITOR_UNSAFE_KEEP_NONE"],
-    );
+    assert_refused(&registry, &janitor(&registry).keep(0), &["KEEP_LAST_N", "0", "JANITOR_UNSAFE_KEEP_NONE"]);
 
-    janitor(&registry)
-        .keep(0)
-        .env("JANITOR_UNSAFE_KEEP_NONE", "true")
-        .run()
-        .assert_code(0);
+    janitor(&registry).keep(0).env("JANITOR_UNSAFE_KEEP_NONE", "true").run().assert_code(0);
 
     assert!(registry.client().tags("app").is_empty());
     assert!(registry.view().blobs().is_empty());

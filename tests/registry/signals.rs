@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use janitor_testkit::{Collector, Interrupt, Janitor, Registry, Running, is_alive};
 
-use crate::stage::{
-    assert_all_pull, binary, blobs_on_disk, digests_of, janitor, names, push_versions,
-};
+use crate::stage::{assert_all_pull, binary, blobs_on_disk, digests_of, janitor, names, push_versions};
 
 /// The promise is two seconds; a loaded machine gets more, and still far less than what is waited for.
 const SOON: Duration = Duration::from_secs(20);
@@ -17,10 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn hanging_collector(registry: &Registry, body: &str) -> (PathBuf, PathBuf) {
     let pid_file = registry.scratch().join("collector.pid");
     let scripts = Collector::scripts_in(registry.scratch());
-    let body = format!(
-        "echo $$ > '{0}.new'; mv '{0}.new' '{0}'; {body}",
-        pid_file.display()
-    );
+    let body = format!("echo $$ > '{0}.new'; mv '{0}.new' '{0}'; {body}", pid_file.display());
     (scripts.with_real_run("hanging", &body), pid_file)
 }
 
@@ -31,9 +26,7 @@ fn wait_for_collector(running: &mut Running, pid_file: &Path) -> u32 {
 }
 
 fn wait_for_first_sweep(running: &mut Running, registry: &Registry, expected: usize) {
-    running.wait_until("the first sweep has collected", |_| {
-        blobs_on_disk(registry).len() == expected
-    });
+    running.wait_until("the first sweep has collected", |_| blobs_on_disk(registry).len() == expected);
 }
 
 #[test]
@@ -93,9 +86,7 @@ fn a_sweep_interrupted_while_it_settles_is_finished_by_the_next() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 3);
     let mut running = janitor(&registry).keep(1).env("GC_SETTLE", "1h").spawn();
-    running.wait_until("the tags are in the trash", |_| {
-        registry.view().tags("app") == names(&["v3"])
-    });
+    running.wait_until("the tags are in the trash", |_| registry.view().tags("app") == names(&["v3"]));
 
     running.signal(Interrupt::Term);
     running.end_within(SOON).assert_code(143);
@@ -113,24 +104,12 @@ fn the_loop_outlives_a_sweep_that_fails_and_tries_again() {
     let images = push_versions(&registry, "app", 3);
     let marker = registry.scratch().join("repaired");
     let scripts = Collector::scripts_in(registry.scratch());
-    let body = format!(
-        "[ -e '{}' ] || exit 1\nexec \"$REAL\" \"$@\"",
-        marker.display()
-    );
+    let body = format!("[ -e '{}' ] || exit 1\nexec \"$REAL\" \"$@\"", marker.display());
     let failing = scripts.with_real_run("failing", &body);
-    let mut running = janitor(&registry)
-        .keep(1)
-        .collector(&failing)
-        .looping()
-        .env("JANITOR_INTERVAL_SECS", "1")
-        .spawn();
+    let mut running =
+        janitor(&registry).keep(1).collector(&failing).looping().env("JANITOR_INTERVAL_SECS", "1").spawn();
     running.wait_until("two collections failed", |_| {
-        scripts
-            .calls("failing")
-            .iter()
-            .filter(|call| !call.contains("--dry-run"))
-            .count()
-            >= 2
+        scripts.calls("failing").iter().filter(|call| !call.contains("--dry-run")).count() >= 2
     });
     fs::write(&marker, "").unwrap();
     wait_for_first_sweep(&mut running, &registry, digests_of(&images[2..]).len());
@@ -144,18 +123,10 @@ fn the_loop_outlives_a_sweep_that_fails_and_tries_again() {
 #[test]
 fn the_loop_waits_for_a_store_that_is_not_there_yet() {
     let registry = Registry::start();
-    let mut running = janitor(&registry)
-        .keep(1)
-        .looping()
-        .env("JANITOR_INTERVAL_SECS", "1")
-        .spawn();
-    running.wait_until("it has said that there is no store", |running| {
-        !running.stderr_so_far().is_empty()
-    });
+    let mut running = janitor(&registry).keep(1).looping().env("JANITOR_INTERVAL_SECS", "1").spawn();
+    running.wait_until("it has said that there is no store", |running| !running.stderr_so_far().is_empty());
     push_versions(&registry, "app", 3);
-    running.wait_until("the tags are gone", |_| {
-        registry.view().tags("app") == names(&["v3"])
-    });
+    running.wait_until("the tags are gone", |_| registry.view().tags("app") == names(&["v3"]));
 
     running.signal(Interrupt::Term);
     running.end_within(SOON).assert_code(143);
@@ -166,9 +137,8 @@ fn health_follows_the_loops_heartbeat() {
     let registry = Registry::start();
     push_versions(&registry, "app", 1);
     let heartbeat = registry.scratch().join("heartbeat.json");
-    let health = Janitor::bare(binary())
-        .env("JANITOR_HEARTBEAT", &heartbeat.display().to_string())
-        .arg("health");
+    let health =
+        Janitor::bare(binary()).env("JANITOR_HEARTBEAT", &heartbeat.display().to_string()).arg("health");
     health.run().assert_code(1);
     let mut running = janitor(&registry).looping().spawn();
     running.wait_until("the heart beats", |_| heartbeat.exists());
