@@ -55,6 +55,12 @@ impl Damage {
         remove_tree(path.parent().expect("a blob has a directory"));
     }
 
+    /// Removes a blob's file and leaves its empty directory.
+    pub fn remove_blob_data(&self, digest: &Digest) {
+        let path = self.view.blob_data(digest);
+        fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
     /// Removes a tag by hand, so that its image is an untagged manifest.
     pub fn remove_tag(&self, repository: &str, tag: &str) {
         remove_tree(&self.view.tag(repository, tag));

@@ -204,7 +204,10 @@ fn a_collector_that_removes_a_live_blob_all_the_same_is_found_out() {
     let kept = three_tags(&registry);
     let victim = kept.blobs().keys().next().unwrap();
     let scripts = Collector::scripts_in(registry.scratch());
-    let body = format!("\"$REAL\" \"$@\" || exit\nrm '{}'", registry.view().blob_data(victim).display());
+    let body = format!(
+        "\"$REAL\" \"$@\" || exit\nrm -r \"$(dirname '{}')\"",
+        registry.view().blob_data(victim).display()
+    );
     let treacherous = scripts.with_real_run("treacherous", &body);
 
     let outcome = janitor(&registry).keep(1).collector(&treacherous).run().assert_code(3);

@@ -78,6 +78,20 @@ fn a_kept_tag_that_cannot_be_pulled_is_reported_by_its_missing_piece() {
 }
 
 #[test]
+fn a_blob_whose_directory_is_there_without_its_bytes_is_missing() {
+    let registry = Registry::start();
+    let images = push_versions(&registry, "app", 1);
+    let layer = images[0].blobs().keys().next().unwrap();
+    Damage::to(&registry.view()).remove_blob_data(layer);
+    registry.client().pull("app", "v1").unwrap_err();
+
+    let outcome = janitor(&registry).run().assert_code(3);
+
+    let report = outcome.report();
+    assert_eq!(report["broken"][0]["missing"][0], layer.as_str(), "{report}");
+}
+
+#[test]
 fn what_the_registry_does_not_know_is_reported_and_left() {
     let registry = Registry::start();
     push_versions(&registry, "app", 3);

@@ -2,7 +2,7 @@
 
 use janitor_testkit::{Image, Registry};
 
-use crate::stage::{assert_all_pull, janitor, names, push_versions};
+use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_versions};
 
 #[test]
 fn an_empty_repository_leaves_the_catalog_and_the_one_inside_it_stays() {
@@ -21,6 +21,19 @@ fn an_empty_repository_leaves_the_catalog_and_the_one_inside_it_stays() {
     assert_all_pull(&registry, "other");
     assert_eq!(outcome.total("repositories_removed"), 1);
     assert_eq!(outcome.repository("mina")["removed"], true);
+}
+
+#[test]
+fn an_image_deleted_through_the_api_is_collected_by_the_first_sweep() {
+    let registry = Registry::start();
+    let images = push_versions(&registry, "app", 2);
+    // The registry leaves the revision's empty directory behind.
+    registry.client().delete("app", &images[0].digest());
+
+    janitor(&registry).run().assert_code(0);
+
+    assert_eq!(blobs_on_disk(&registry), digests_of(&images[1..]));
+    assert_all_pull(&registry, "app");
 }
 
 #[test]

@@ -21,7 +21,11 @@ fn hold_lock(registry: &Registry) -> File {
 /// A janitor that holds the lock while it settles for an hour.
 fn settling_janitor(registry: &Registry) -> Running {
     let mut running = janitor(registry).keep(2).env("GC_SETTLE", "1h").spawn();
-    running.wait_until("the tags are in the trash", |_| registry.view().tags("app").len() == 2);
+    // Once the manifest is gone too, nothing moves until the settling is over.
+    running.wait_until("everything is in the trash", |_| {
+        let view = registry.view();
+        view.tags("app").len() == 2 && view.revisions("app").len() == 2
+    });
     running
 }
 
