@@ -67,7 +67,7 @@ done
 
 janitor() {
     "${clean_env[@]}" JANITOR_DATA_DIR="$store" JANITOR_REGISTRY_CONFIG="$config" JANITOR_REGISTRY_BIN="$registry" \
-        RUN_ONCE=true KEEP_LAST_N=2 GC_GRACE=0s GC_SETTLE=1s LOG_LEVEL=warn "$@" "$JANITOR"
+        RUN_ONCE=true KEEP_LAST_N=2 GC_GRACE=0s GC_SETTLE=1s "$@" "$JANITOR"
 }
 
 repositories=(shop/web shop/web/assets tools/builder ci/nightly)
@@ -114,10 +114,10 @@ step "2. What the registry has"
 show
 
 step "3. Audit: what would a sweep with KEEP_LAST_N=2 remove? (DRY_RUN=true, changes nothing)"
-janitor DRY_RUN=true
+janitor DRY_RUN=true LOG_LEVEL=warn
 
-step "4. The sweep"
-janitor DRY_RUN=false
+step "4. The sweep, as its log tells it"
+janitor DRY_RUN=false JANITOR_OUTPUT=none 2>&1
 
 step "5. What the registry has now"
 show
@@ -127,7 +127,7 @@ step "6. What was kept is pulled whole, what was removed is gone"
 pull_kept() {
     pull "$address/$1" "$work/pulled"
     rm -r "$work/pulled"
-    printf '  pulled   %-26s %s\n' "${3:-$1}" "$2"
+    printf '  pulled   %-27s %s\n' "${3:-$1}" "$2"
 }
 pull_kept shop/web:v5 "every layer"
 signature=$(layout_digest "$layouts/web5")
@@ -139,6 +139,6 @@ pull_kept ci/nightly:latest "the newest of the three"
 if said=$(pull "$address/shop/web:v1" "$work/pruned" 2>&1); then
     die "shop/web:v1 was removed, and yet it can be pulled"
 fi
-printf '  refused  %-26s %s\n' shop/web:v1 "$(grep -o 'manifest unknown' <<<"$said" | head -n 1)"
+printf '  refused  %-27s %s\n' shop/web:v1 "$(grep -o 'manifest unknown' <<<"$said" | head -n 1)"
 
 step "Done. The registry is stopped, its store removed. For your own: README.md, or make up"

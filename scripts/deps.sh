@@ -20,8 +20,9 @@ for wanted in "$@"; do
         command -v skopeo >/dev/null || install_packages skopeo
         ;;
     nextest)
-        # Its own optimised build takes several minutes and would be used once: built plainly.
-        cargo nextest --version >/dev/null 2>&1 || cargo install --locked --debug "cargo-nextest@$NEXTEST_VERSION"
+        # An optimised build with everything in it takes twice as long, for a few seconds of tests.
+        cargo nextest --version >/dev/null 2>&1 ||
+            CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug "cargo-nextest@$NEXTEST_VERSION"
         ;;
     *)
         die "unknown dependency: $wanted"
