@@ -14,6 +14,7 @@ mod guards;
 mod idle;
 mod keep_last_n;
 mod locking;
+mod meanwhile;
 mod multi_arch;
 mod nested;
 mod repush;
