@@ -65,6 +65,7 @@ pub struct Rescue {
 /// Revisions come back when anything in place now leads to them; layer links, when their repository
 /// has a tag or a revision again. Where the second look itself is in doubt, all of that repository's
 /// do. Tags are nothing's children: whether one comes back is seen in the trash.
+#[expect(clippy::implicit_hasher, reason = "the inventory's own map")]
 pub fn needed_back(taken: &[Expected], look: &Look, manifests: &HashMap<Digest, Manifest>) -> Vec<Place> {
     let mut trashed: HashMap<&RepoName, Vec<&Digest>> = HashMap::new();
     for expected in taken {

@@ -173,11 +173,11 @@ fn jobs(text: &str) -> Result<u32, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "a duration with its unit, such as 90s, 30m, 1h or 7d".into())
+    humantime::parse_duration(text).map_err(|_| "a duration with its unit, such as 60s, 30m, 1h or 7d".into())
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
-    let allowed = || "a duration above zero with its unit, such as 90s, 30m or 6h".to_owned();
+    let allowed = || "a duration above zero with its unit, such as 60s, 30m or 6h".to_owned();
     duration(text).ok().filter(|it| !it.is_zero()).ok_or_else(allowed)
 }
 

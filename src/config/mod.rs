@@ -82,7 +82,6 @@ named!(
 
 /// Everything that a run of the janitor needs to know; each value is in force.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "these are switches")]
 pub struct Config {
     /// Which tags stay.
     pub policy: Policy,
@@ -150,20 +149,20 @@ impl Config {
     pub fn from_process() -> Result<Asked, ConfigError> {
         let environment = environment::read()?;
         match Cli::try_parse() {
-            Ok(cli) => Self::from_cli(cli, environment),
+            Ok(cli) => Self::from_cli(cli, &environment),
             Err(error) if error.use_stderr() => Err(ConfigError::from_clap(&error, &environment)),
             Err(answer) => Ok(Asked::Answered(answer.render().ansi().to_string())),
         }
     }
 
-    fn from_cli(cli: Cli, environment: BTreeMap<String, OsString>) -> Result<Asked, ConfigError> {
+    fn from_cli(cli: Cli, environment: &BTreeMap<String, OsString>) -> Result<Asked, ConfigError> {
         match cli.command {
             Some(Command::Health) => Ok(Asked::Health(cli.settings.heartbeat)),
             None => Ok(Asked::Sweep(Box::new(Self::resolve(cli.settings, environment)?))),
         }
     }
 
-    fn resolve(settings: Settings, environment: BTreeMap<String, OsString>) -> Result<Self, ConfigError> {
+    fn resolve(settings: Settings, environment: &BTreeMap<String, OsString>) -> Result<Self, ConfigError> {
         if settings.keep_last_n == 0 && !settings.unsafe_keep_none {
             return Err(ConfigError::keep_none());
         }
@@ -193,7 +192,7 @@ impl Config {
                 binary: settings.registry_bin,
                 search: search.unwrap_or_default(),
                 config: registry_config,
-                environment: environment::registry_variables(&environment),
+                environment: environment::registry_variables(environment),
                 timeout: settings.gc_timeout,
             }),
             output,

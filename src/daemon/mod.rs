@@ -5,7 +5,7 @@
 mod heartbeat;
 mod signals;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use heartbeat::{HealthError, Heartbeat};
 pub use signals::listen;
@@ -13,6 +13,7 @@ pub use signals::listen;
 use crate::config::Config;
 use crate::report::{self, SweepReport};
 use crate::stop::{Interrupted, Stop};
+use crate::store::LockError;
 use crate::sweep::{SweepError, sweep};
 
 /// Sweeps until a stop is asked for. `tell` is shown every report.
@@ -39,6 +40,10 @@ pub fn run(config: &Config, stop: &Stop, mut tell: impl FnMut(&SweepReport)) -> 
                 Ok(report.exit_code)
             }
             Err(SweepError::Interrupted(interrupted)) => Err(interrupted),
+            Err(error @ SweepError::Lock(LockError::Held(_))) => {
+                tracing::warn!("skipped this sweep: {error}");
+                Ok(error.exit_code())
+            }
             Err(error) => {
                 tracing::error!("no sweep: {error}");
                 Ok(error.exit_code())
@@ -46,10 +51,8 @@ pub fn run(config: &Config, stop: &Stop, mut tell: impl FnMut(&SweepReport)) -> 
         })?;
         let wait = config.interval.saturating_sub(started.elapsed());
         heartbeat.asleep(exit_code, wait);
-        tracing::info!(
-            "next sweep in {}",
-            humantime::format_duration(std::time::Duration::from_secs(wait.as_secs()))
-        );
+        let seconds = Duration::from_secs(wait.saturating_add(Duration::from_millis(999)).as_secs());
+        tracing::info!("next sweep in {}", humantime::format_duration(seconds));
         stop.wait(wait)?;
     }
 }

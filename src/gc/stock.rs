@@ -123,8 +123,8 @@ impl Collector {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         thread::scope(|scope| {
             let readers = [
-                scope.spawn(|| stdout.map_or_else(Output::default, |out| Output::drain(out))),
-                scope.spawn(|| stderr.map_or_else(Output::default, |out| Output::drain(out))),
+                scope.spawn(|| stdout.map_or_else(Output::default, Output::drain)),
+                scope.spawn(|| stderr.map_or_else(Output::default, Output::drain)),
             ];
             let ended = self.follow(&mut child, stop);
             let mut proposal = Proposal::default();

@@ -24,7 +24,7 @@ pub struct Revisions {
     /// To be taken away, sorted.
     pub remove: Vec<Expected>,
     /// Directories without a link, left by the registry's own delete.
-    pub empty: Vec<Place>,
+    pub empty: Vec<Expected>,
     /// Kept for their age, or because a young index needs them.
     pub held: Vec<Place>,
     /// When the last of those held for its age may go.
@@ -82,7 +82,9 @@ pub fn revisions(
                 plan.held.push(candidate.place.clone());
                 plan.held_until = plan.held_until.max(Some(grace.due(at)));
             }
-            LinkAge::Empty(at) if grace.is_over(at) => plan.empty.push(candidate.place.clone()),
+            LinkAge::Empty(at) if grace.is_over(at) => {
+                plan.empty.push(Expected { place: candidate.place.clone(), link: None });
+            }
             LinkAge::Empty(_) | LinkAge::Gone => {}
             LinkAge::Doubt(problem) => plan.doubts.push(problem),
         }

@@ -36,7 +36,7 @@ pub fn log(report: &SweepReport) {
     }
     match report.collection.status {
         CollectionStatus::Refused | CollectionStatus::Failed => {
-            error!("collector: {}", report.collection.detail)
+            error!("collector: {}", report.collection.detail);
         }
         CollectionStatus::PutOff => warn!("collector: {}", report.collection.detail),
         _ => info!("collector: {}", report.collection.detail),
@@ -48,13 +48,13 @@ pub fn log(report: &SweepReport) {
         (held, None) => format!(", {} more later", bytes(held)),
     };
     info!(
-        "{}: {} of {} {}, {} and {} gone, {} {}{held}; {} in {}",
+        "{}: {} of {}, {} and {} {}, {} {}{held}; {} in {}",
         if report.dry_run { "audit" } else { "sweep" },
         totals.tags_removed,
         count(totals.tags, "tag"),
-        if report.dry_run { "would go" } else { "removed" },
         count(totals.manifests_removed, "manifest"),
         count(totals.blobs_removed, "blob"),
+        if report.dry_run { "would go" } else { "removed" },
         bytes(totals.bytes_freed),
         if report.dry_run { "would come back" } else { "freed" },
         count(usize::try_from(report.operations()).unwrap_or(usize::MAX), "file operation"),

@@ -83,8 +83,10 @@ pub struct Totals {
     pub bytes_before: u64,
     /// Bytes of all blobs after.
     pub bytes_after: u64,
-    /// Bytes on the disk (allocated blocks) of the blobs that are gone.
+    /// Bytes of the blobs that went.
     pub bytes_freed: u64,
+    /// The blocks, in bytes, that the file system had set aside for them.
+    pub bytes_freed_on_disk: u64,
     /// Bytes of the blobs that nothing kept needs, and that are still there.
     pub bytes_held: u64,
     /// When the last of what is held for its age may go.

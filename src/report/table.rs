@@ -124,8 +124,9 @@ fn totals(text: &mut String, report: &SweepReport) {
     line(
         text,
         &format!(
-            "space      {} {went}; blobs {} before, {} after",
+            "space      {} {went} ({} on disk); blobs {} before, {} after",
             bytes(totals.bytes_freed),
+            bytes(totals.bytes_freed_on_disk),
             bytes(totals.bytes_before),
             bytes(totals.bytes_after)
         ),

@@ -5,6 +5,7 @@ use std::io;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
+use super::io::Kind;
 use super::links::{self, Link};
 use super::scan::unreadable;
 use super::{Place, Store, layout};
@@ -64,6 +65,38 @@ impl Store {
                 },
             })
         })
+    }
+
+    /// The links among these that cannot be trusted: one stat each, and a closer look only at what is
+    /// not as long as a link. Something may be writing it, so that look is taken twice.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn bad_links(&self, places: &[Place], stop: &Stop) -> Result<Vec<Problem>, Interrupted> {
+        let looks_good = self.by_parent(places, |dir, place| {
+            stop.check()?;
+            let length = match place {
+                Place::Tag(..) => None,
+                Place::Revision(_, digest) | Place::Layer(_, digest) => Some(digest.to_string().len() as u64),
+            };
+            let stat = dir.map(|dir| self.io.stat(dir, &place.link()));
+            Ok(matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length))
+        })?;
+        let odd: Vec<Place> =
+            places.iter().zip(looks_good).filter(|(_, good)| !good).map(|(place, _)| place.clone()).collect();
+        if odd.is_empty() {
+            return Ok(Vec::new());
+        }
+        stop.wait(super::scan::WRITE_IN_PROGRESS)?;
+        let ages = self.link_ages(&odd, stop)?;
+        Ok(ages
+            .into_iter()
+            .filter_map(|age| match age {
+                LinkAge::Doubt(problem) => Some(problem),
+                // A directory without a link is what the registry's own delete leaves.
+                LinkAge::Written(_) | LinkAge::Empty(_) | LinkAge::Gone => None,
+            })
+            .collect())
     }
 
     /// When links were last written: one stat each. `None` when there is no link, or it cannot be
@@ -128,13 +161,33 @@ impl Store {
         Ok((found, problems))
     }
 
+    /// The blobs among these whose data is not there, or not as long as it should be: one stat each.
+    /// A size of 0 is one that nobody told.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn lost_blobs(&self, blobs: &[(Digest, u64)], stop: &Stop) -> Result<Vec<Digest>, Interrupted> {
+        let lost = |(digest, size): &(Digest, u64)| {
+            stop.check()?;
+            let data = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(digest));
+            let there = self
+                .io
+                .stat(&self.root, &data)
+                .is_ok_and(|data| data.kind == Kind::File && (*size == 0 || data.size_bytes == *size));
+            Ok((!there).then(|| digest.clone()))
+        };
+        let lost: Vec<Option<Digest>> =
+            self.pool.install(|| blobs.par_iter().map(lost).collect::<Result<_, Interrupted>>())?;
+        Ok(lost.into_iter().flatten().collect())
+    }
+
     /// Runs something on each place, with its parent directory opened once for all places in it.
     pub(super) fn by_parent<T: Send>(
         &self,
         places: &[Place],
         act: impl Fn(Option<&super::Dir>, &Place) -> Result<T, Interrupted> + Sync,
     ) -> Result<Vec<T>, Interrupted> {
-        let groups: Vec<&[Place]> = places.chunk_by(|a, b| same_parent(a, b)).collect();
+        let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> Result<Vec<T>, Interrupted> {
             let dir = self.io.open_dir(&self.root, &group[0].parent()).ok();
             group.par_iter().map(|place| act(dir.as_ref(), place)).collect()

@@ -17,6 +17,9 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, St
 use rustix::io::Errno;
 use serde::Serialize;
 
+/// How much of a listing is asked for at a time.
+const LIST_BYTES: usize = 32 * 1024;
+
 /// The kinds of operation, each about one round trip on network storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -212,7 +215,7 @@ impl Io {
     /// Whatever the system says, at whichever entry; a part of a listing is never returned.
     pub fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
         self.run(Op::List, &dir.path, "", || {
-            let mut buffer = [MaybeUninit::<u8>::uninit(); 32 * 1024];
+            let mut buffer = vec![MaybeUninit::<u8>::uninit(); LIST_BYTES];
             let mut raw = RawDir::new(&dir.fd, &mut buffer);
             let mut entries = Vec::new();
             while let Some(entry) = raw.next() {

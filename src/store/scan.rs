@@ -28,7 +28,7 @@ use crate::model::{
 use crate::stop::{Interrupted, Stop};
 
 /// How long a registry may take to fill a link that it has just truncated.
-const WRITE_IN_PROGRESS: Duration = Duration::from_secs(1);
+pub(super) const WRITE_IN_PROGRESS: Duration = Duration::from_secs(1);
 
 /// A later look at some repositories.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Store {
         let scanner = Scanner::new(self, stop);
         let found = Mutex::new(Vec::new());
         self.pool.install(|| {
-            rayon::scope(|scope| scanner.walk(scope, layout::REPOSITORIES.to_owned(), &found));
+            rayon::scope(|scope| scanner.walk(scope, layout::REPOSITORIES, &found));
         });
         stop.check()?;
         let mut repositories = found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -111,21 +111,21 @@ impl<'a> Scanner<'a> {
         self.report_all(vec![problem]);
     }
 
-    fn walk<'s>(&'s self, scope: &rayon::Scope<'s>, path: String, found: &'s Mutex<Vec<Repository>>) {
+    fn walk<'s>(&'s self, scope: &rayon::Scope<'s>, path: &str, found: &'s Mutex<Vec<Repository>>) {
         if self.stop.check().is_err() {
             return;
         }
         let name = path.strip_prefix(layout::REPOSITORIES).unwrap_or_default().trim_start_matches('/');
-        let listed = self.store.io.open_dir(&self.store.root, &path).and_then(|dir| {
+        let listed = self.store.io.open_dir(&self.store.root, path).and_then(|dir| {
             let entries = self.store.io.list(&dir)?;
             Ok((dir, entries))
         });
         let (dir, entries) = match listed {
             Ok(listed) => listed,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.still_there(&path) => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.still_there(path) => {
                 return;
             }
-            Err(error) => return self.report(unreadable(Path::new(&path), None, &error)),
+            Err(error) => return self.report(unreadable(Path::new(path), None, &error)),
         };
         let is_dir = |wanted| entries.iter().any(|entry| entry.name == wanted && entry.kind == Kind::Dir);
         if is_dir(layout::MANIFESTS) || is_dir(layout::LAYERS) {
@@ -138,7 +138,7 @@ impl<'a> Scanner<'a> {
                     severity: Severity::Doubt,
                     code: Code::OddName,
                     repository: None,
-                    path: path.clone(),
+                    path: path.to_owned(),
                     cause: format!("it looks like a repository, but it is {error}"),
                     remedy: "move it out of the store if the registry did not make it".into(),
                 }),
@@ -149,7 +149,7 @@ impl<'a> Scanner<'a> {
             let child = format!("{path}/{}", entry.name);
             match entry.kind {
                 Kind::Dir if entry.name.starts_with('_') => {}
-                Kind::Dir => scope.spawn(move |scope| self.walk(scope, child, found)),
+                Kind::Dir => scope.spawn(move |scope| self.walk(scope, &child, found)),
                 Kind::File => self.report(odd(Severity::Note, Code::OddName, None, Path::new(&child), "a file where repositories are")),
                 Kind::Other => self.report(odd(
                     Severity::Doubt,

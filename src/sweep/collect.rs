@@ -134,6 +134,15 @@ impl Reclaim {
         fates.filter(|((fate, _), _)| **fate == Fate::Garbage).map(|((_, size), holder)| (*holder, *size))
     }
 
+    /// The blobs that kept images need, with their sizes as far as they are known.
+    pub(super) fn kept(&self, inventory: &Inventory) -> Vec<(Digest, u64)> {
+        let fates = inventory.blobs.iter().zip(&self.marks.sizes).zip(&self.marks.fates);
+        fates
+            .filter(|(_, fate)| **fate == Fate::Kept)
+            .map(|((digest, size), _)| (digest.clone(), *size))
+            .collect()
+    }
+
     pub(super) fn held_until(&self) -> Option<Timestamp> {
         self.plan.held_until
     }
@@ -151,6 +160,7 @@ pub(super) struct Collected {
     pub(super) blobs_removed: usize,
     pub(super) blobs_held: usize,
     pub(super) bytes_freed: u64,
+    pub(super) bytes_freed_on_disk: u64,
     pub(super) bytes_after: u64,
     pub(super) bytes_held: u64,
 }
@@ -296,7 +306,8 @@ impl Sweep<'_> {
             report: CollectionReport { engine: "registry", status, detail },
             blobs_removed: gone.len(),
             blobs_held: count.saturating_sub(gone.len()),
-            bytes_freed: due.map(|blob| blob.allocated_bytes).sum(),
+            bytes_freed: gone_bytes,
+            bytes_freed_on_disk: due.map(|blob| blob.allocated_bytes).sum(),
             bytes_after: reclaim.bytes_before - gone_bytes,
             bytes_held: bytes.saturating_sub(gone_bytes),
         }

@@ -170,7 +170,7 @@ impl<'a> Sweep<'a> {
         let revisions = self.plan_revisions(&inventory, &expected)?;
         self.lap("decide");
         outcomes.manifests(&revisions.remove, &revisions.held);
-        let inventory = plan::without(inventory, &revisions.remove);
+        let inventory = plan::without(plan::without(inventory, &revisions.remove), &revisions.empty);
         for (repository, _) in self.empty_repositories(&inventory)? {
             outcomes.repository_removed(&repository);
         }
@@ -180,7 +180,7 @@ impl<'a> Sweep<'a> {
         let broken = check::verify(&inventory);
         self.lap("verify");
         self.findings.extend(inventory.problems);
-        Ok(outcomes.into_report(self, reclaim, collected, broken))
+        Ok(outcomes.into_report(self, &reclaim, collected, broken))
     }
 
     fn act(mut self, lock: &StoreLock) -> Result<SweepReport, Interrupted> {
@@ -198,11 +198,12 @@ impl<'a> Sweep<'a> {
         self.lap("tags");
 
         let plan = self.plan_revisions(&inventory, &tags.taken)?;
-        for place in &plan.empty {
+        for Expected { place, .. } in &plan.empty {
             if let Err(error) = self.store.remove_empty_revision(lock, place) {
                 self.failed(place.to_string(), &error);
             }
         }
+        let inventory = plan::without(inventory, &plan.empty);
         let mut revisions = apply::take(&batch, plan.remove, self.stop)?;
         self.findings.append(&mut revisions.problems);
         let inventory = plan::without(inventory, &revisions.taken);
@@ -234,12 +235,13 @@ impl<'a> Sweep<'a> {
 
         let reclaim = Reclaim::plan(&self, &inventory, &taken, !plan.doubts.is_empty())?;
         self.lap("blobs");
+        let kept = reclaim.kept(&inventory);
         let collected = self.collect(lock, &mut inventory, &reclaim)?;
         self.lap("collect");
-        let broken = self.verify(&mut inventory)?;
+        let broken = self.verify(&mut inventory, &kept)?;
         self.lap("verify");
         self.findings.extend(inventory.problems);
-        Ok(outcomes.into_report(self, reclaim, collected, broken))
+        Ok(outcomes.into_report(self, &reclaim, collected, broken))
     }
 
     /// Puts back what an interrupted sweep had taken away; it is decided on anew.
@@ -292,6 +294,15 @@ impl<'a> Sweep<'a> {
             let held = candidates.into_iter().map(|candidate| candidate.place).collect();
             return Ok(Revisions { held, ..Revisions::default() });
         }
+        if candidates.is_empty() {
+            return Ok(Revisions::default());
+        }
+        let doubts = self.doubtful_links(inventory, &candidates)?;
+        if !doubts.is_empty() {
+            self.findings.extend(doubts.iter().cloned());
+            let held = candidates.into_iter().map(|candidate| candidate.place).collect();
+            return Ok(Revisions { held, doubts, ..Revisions::default() });
+        }
         let places: Vec<Place> = candidates.iter().map(|candidate| candidate.place.clone()).collect();
         let mut ages = self.store.link_ages(&places, self.stop)?;
         if ages.iter().any(|age| matches!(age, LinkAge::Doubt(_))) {
@@ -307,6 +318,21 @@ impl<'a> Sweep<'a> {
         plan.held.sort_unstable();
         self.held_until = plan.held_until;
         Ok(plan)
+    }
+
+    /// Looks at the links of the revisions that are to stay, since something is about to go.
+    fn doubtful_links(
+        &self,
+        inventory: &Inventory,
+        but: &[plan::Candidate],
+    ) -> Result<Vec<Problem>, Interrupted> {
+        let but: HashSet<&Place> = but.iter().map(|candidate| &candidate.place).collect();
+        let all = inventory.repositories.iter().flat_map(|repository| {
+            let place = |digest: &Digest| Place::Revision(repository.name.clone(), digest.clone());
+            repository.revisions.iter().map(place)
+        });
+        let places: Vec<Place> = all.filter(|place| !but.contains(place)).collect();
+        self.store.bad_links(&places, self.stop)
     }
 
     /// The repositories that hold nothing and are old enough to go, each with its layer links.
@@ -428,9 +454,19 @@ impl<'a> Sweep<'a> {
         Ok(all_back)
     }
 
-    /// Checks every kept tag; what seems broken is looked at again before it is called so.
-    fn verify(&mut self, inventory: &mut Inventory) -> Result<Vec<check::Broken>, Interrupted> {
-        let broken = check::verify(inventory);
+    /// Checks every kept tag, down to the data of each blob that it needs; what seems broken is looked
+    /// at again before it is called so.
+    fn verify(
+        &self,
+        inventory: &mut Inventory,
+        kept: &[(Digest, u64)],
+    ) -> Result<Vec<check::Broken>, Interrupted> {
+        let lost = self.store.lost_blobs(kept, self.stop)?;
+        let whole = |inventory: &mut Inventory| {
+            inventory.blobs.retain(|digest| lost.binary_search(digest).is_err());
+            check::verify(inventory)
+        };
+        let broken = whole(inventory);
         if broken.is_empty() {
             return Ok(broken);
         }
@@ -439,9 +475,8 @@ impl<'a> Sweep<'a> {
         let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
         inventory.manifests.extend(look.new_manifests);
         replace(inventory, look.repositories, &names);
-        let (blobs, _) = self.store.list_blobs(self.stop)?;
-        inventory.blobs = blobs;
-        Ok(check::verify(inventory))
+        (inventory.blobs, _) = self.store.list_blobs(self.stop)?;
+        Ok(whole(inventory))
     }
 
     fn failed(&mut self, path: String, error: &io::Error) {

@@ -109,7 +109,7 @@ impl Outcomes {
     pub(super) fn into_report(
         mut self,
         sweep: Sweep<'_>,
-        reclaim: Reclaim,
+        reclaim: &Reclaim,
         collected: Collected,
         broken: Vec<Broken>,
     ) -> SweepReport {
@@ -135,6 +135,7 @@ impl Outcomes {
             bytes_before: reclaim.bytes_before,
             bytes_after: collected.bytes_after,
             bytes_freed: collected.bytes_freed,
+            bytes_freed_on_disk: collected.bytes_freed_on_disk,
             bytes_held: collected.bytes_held,
             held_until: sweep.held_until.max(reclaim.held_until()).filter(|_| collected.bytes_held > 0),
         };
