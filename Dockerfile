@@ -66,7 +66,7 @@ ARG REGISTRY_IMAGE
 LABEL org.opencontainers.image.title="registry-janitor" \
       org.opencontainers.image.description="Keeps a self-hosted container registry from growing forever" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
-      org.opencontainers.image.base.name="docker.io/library/${REGISTRY_IMAGE}"
+      org.opencontainers.image.base.name="${REGISTRY_IMAGE}"
 COPY --from=build /janitor /usr/local/bin/janitor
 # The image's user is kept (root, as the registry): files made or moved under another uid would be closed to it.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/local/bin/janitor", "health"]
