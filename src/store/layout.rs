@@ -74,8 +74,14 @@ pub(super) fn link_dir(digest: &Digest) -> String {
 
 /// Below [`BLOBS`].
 pub(super) fn blob_dir(digest: &Digest) -> String {
+    let (shard, hex) = shard_and_hex(digest);
+    format!("{shard}/{hex}")
+}
+
+/// Below [`BLOBS`]: a blob's shard, and the directory in it.
+pub(super) fn shard_and_hex(digest: &Digest) -> (String, String) {
     let hex = digest.hex();
-    format!("{}/{}/{hex}", digest.algorithm().as_str(), &hex[..2])
+    (format!("{}/{}", digest.algorithm().as_str(), &hex[..2]), hex)
 }
 
 /// The algorithm that a directory name stands for.

@@ -9,6 +9,7 @@ mod links;
 mod lock;
 mod manifests;
 mod mutate;
+mod pin;
 mod scaffold;
 mod scan;
 mod trash;
@@ -22,6 +23,7 @@ pub use clock::StorageClock;
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
 pub use layout::Place;
 pub use lock::{Holder, LockError, StoreLock};
+pub use pin::Pins;
 pub use scan::Look;
 pub use trash::{Batch, Expected, Leftovers, Taken};
 

@@ -198,7 +198,7 @@ impl Sweep<'_> {
                         self.failed(repository.name.to_string(), &error);
                     }
                 }
-                self.run(&collector, inventory, reclaim)?
+                self.run_beside_young_blobs(lock, &collector, inventory, reclaim)?
             }
             Err(told) => return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told)),
         };
@@ -238,15 +238,41 @@ impl Sweep<'_> {
                 CollectionStatus::PutOff,
                 format!("not run: the {young} blobs that nothing references are younger than GC_GRACE"),
             )),
-            (false, 0) => Ok(collector),
-            (false, young) => Err((
-                CollectionStatus::PutOff,
-                format!(
-                    "put off: {} blobs could go, but it knows no age and would take {young} young ones with them (pushes under way, or failed less than GC_GRACE ago); the next sweep tries again",
-                    due.len()
-                ),
-            )),
+            (false, _) => Ok(collector),
         }
+    }
+
+    /// Runs the collector with a pin on each blob that is too young to go, since it knows no age.
+    fn run_beside_young_blobs(
+        &mut self,
+        lock: &StoreLock,
+        collector: &Collector,
+        inventory: &Inventory,
+        reclaim: &Reclaim,
+    ) -> Result<(CollectionStatus, String), Interrupted> {
+        let young: Vec<(Digest, u64)> =
+            reclaim.plan.held.iter().map(|blob| (blob.digest.clone(), blob.size_bytes)).collect();
+        if young.is_empty() {
+            return self.run(collector, inventory, reclaim);
+        }
+        let home = inventory.repositories.iter().find(|repository| !repository.layers.is_empty());
+        let Some(home) = home else {
+            let why = format!("put off: {} young blobs would go with the others", young.len());
+            return Ok((CollectionStatus::PutOff, why));
+        };
+        let pins = match self.store.pin(lock, &self.id, &home.name, &young) {
+            Ok(pins) => pins,
+            Err(error) => {
+                let why =
+                    format!("{} young blobs could not be pinned, so it was not run: {error}", young.len());
+                return Ok((CollectionStatus::Failed, why));
+            }
+        };
+        let told = self.run(collector, inventory, reclaim);
+        if let Err(error) = self.store.unpin(lock, pins) {
+            self.failed(format!("the pins in {}", home.name), &error);
+        }
+        told
     }
 
     fn run(
