@@ -21,3 +21,4 @@ mod repush;
 mod settings;
 mod signals;
 mod stage;
+mod young;
