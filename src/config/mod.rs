@@ -118,6 +118,8 @@ pub struct Config {
 /// How blobs are reclaimed.
 #[derive(Clone, Debug)]
 pub struct Collection {
+    /// Which engine was asked for.
+    pub engine: EngineChoice,
     /// The registry's binary, a path or a name.
     pub binary: PathBuf,
     /// Where a name is looked for.
@@ -189,6 +191,7 @@ impl Config {
             data_dir: settings.data_dir,
             settle: settings.gc_settle,
             collection: settings.run_gc.then(|| Collection {
+                engine: settings.gc_engine,
                 binary: settings.registry_bin,
                 search: search.unwrap_or_default(),
                 config: registry_config,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Table, presets};
 
-use super::words::{bytes, count, millis, time};
+use super::words::{self, bytes, count, millis, time};
 use super::{CollectionStatus, Decision, Outcome, RepositoryReport, Stage, Status, SweepReport};
 use crate::model::Severity;
 
@@ -69,18 +69,24 @@ fn tags(repositories: &[&RepositoryReport]) -> String {
                 Outcome::Failed => "FAILED",
             };
             let pushed = tag.pushed_at.map(time).unwrap_or_default();
-            table.add_row([first(), tag.tag.to_string(), pushed, outcome.into(), reasons.join("; ")]);
+            table.add_row([
+                first(),
+                words::tag(tag.tag.as_str()),
+                pushed,
+                outcome.into(),
+                reasons.join("; "),
+            ]);
         }
-        let kept: Vec<&str> = repository
+        let kept: Vec<String> = repository
             .tags
             .iter()
             .filter(|tag| tag.decision == Decision::Keep)
-            .map(|tag| tag.tag.as_str())
+            .map(|tag| words::tag(tag.tag.as_str()))
             .collect();
         let mut rest = Vec::new();
         if !kept.is_empty() {
             let more = if kept.len() > KEPT_NAMED { ", …" } else { "" };
-            let named = kept.iter().take(KEPT_NAMED).copied().collect::<Vec<_>>().join(", ");
+            let named = kept[..kept.len().min(KEPT_NAMED)].join(", ");
             rest.push(format!("{} kept ({named}{more})", count(kept.len(), "tag")));
         }
         if !repository.manifests_removed.is_empty() {

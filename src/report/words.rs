@@ -11,6 +11,17 @@ pub(super) fn count(n: usize, one: &str) -> String {
     }
 }
 
+/// A tag's name, short enough for a table: companion tags have 64 digits in theirs.
+pub(super) fn tag(name: &str) -> String {
+    match name.split_once('-') {
+        Some((algorithm @ ("sha256" | "sha512"), rest)) if rest.len() >= 64 && rest.is_ascii() => {
+            let suffix = rest.find('.').map_or("", |dot| &rest[dot..]);
+            format!("{algorithm}-{}…{suffix}", &rest[..12])
+        }
+        _ => name.to_owned(),
+    }
+}
+
 /// `1.5 MiB`.
 pub(super) fn bytes(n: u64) -> String {
     humansize::format_size(n, humansize::BINARY)
@@ -35,6 +46,10 @@ mod tests {
         assert_eq!(count(1, "tag"), "1 tag");
         assert_eq!(count(0, "repository"), "0 repositories");
         assert_eq!(count(2, "manifest"), "2 manifests");
+        let digest = "0123456789abcdef".repeat(4);
+        assert_eq!(tag(&format!("sha256-{digest}.sig")), "sha256-0123456789ab….sig");
+        assert_eq!(tag(&format!("sha256-{digest}")), "sha256-0123456789ab…");
+        assert_eq!(tag("sha256-short"), "sha256-short");
         assert_eq!(bytes(1536), "1.50 KiB");
         assert_eq!(millis(999), "999 ms");
         assert_eq!(millis(1549), "1.5 s");

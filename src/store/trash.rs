@@ -108,23 +108,29 @@ impl Store {
         for sweep in self.trash_entries(lock, layout::CONDEMNED, problems) {
             stop.check()?;
             let path = format!("{}/{sweep}", layout::CONDEMNED);
-            problems.extend(self.empty_trash(lock, &path).err().map(|error| failed(&path, &error)));
+            problems.extend(self.empty_trash(lock, &path, stop)?.err().map(|error| failed(&path, &error)));
         }
         Ok(())
     }
 
     /// Deletes one condemned batch, its repositories at the same time.
-    fn empty_trash(&self, lock: &StoreLock, path: &str) -> io::Result<()> {
+    fn empty_trash(&self, lock: &StoreLock, path: &str, stop: &Stop) -> Result<io::Result<()>, Interrupted> {
         let mut places = Vec::new();
-        self.find_places(lock, path, "", &mut places)?;
+        if let Err(error) = self.find_places(lock, path, "", &mut places) {
+            return Ok(Err(error));
+        }
         places.sort_unstable();
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> io::Result<()> {
             let dir = self.io.open_dir(&lock.dir, &format!("{path}/{}", group[0].parent()))?;
-            group.par_iter().try_for_each(|place| mutate::remove_trash(&self.io, &dir, &place.file_name()))
+            group.par_iter().try_for_each(|place| match stop.check() {
+                Ok(()) => mutate::remove_trash(&self.io, &dir, &place.file_name()),
+                Err(_) => Ok(()),
+            })
         };
-        self.pool.install(|| groups.par_iter().try_for_each(group))?;
-        mutate::remove_trash(&self.io, &lock.dir, path)
+        let emptied = self.pool.install(|| groups.par_iter().try_for_each(group));
+        stop.check()?;
+        Ok(emptied.and_then(|()| mutate::remove_trash(&self.io, &lock.dir, path)))
     }
 
     fn trash_entries(&self, lock: &StoreLock, path: &str, problems: &mut Vec<Problem>) -> Vec<String> {

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::Sweep;
-use crate::config::Collection;
 use crate::config::registry::RegistryConfig;
+use crate::config::{Collection, EngineChoice};
 use crate::gc::mark::{self, Fate, Holder, Marks};
 use crate::gc::stock::{Collector, Proposal, RunError};
 use crate::model::{Code, Digest, Inventory, Problem, Severity};
@@ -67,7 +67,11 @@ impl Engine {
                 Self::Stock(Collector { binary, config: settings.config.clone(), timeout: settings.timeout })
             }
             None => Self::Unusable(format!(
-                "blobs are not reclaimed: the registry's binary {:?} was not found; set JANITOR_REGISTRY_BIN to it, run the janitor in an image that has it, or set RUN_GC=false",
+                "blobs are not reclaimed: {} the registry's collector, and its binary {:?} was not found; set JANITOR_REGISTRY_BIN to it, run the janitor in an image that has it, or set RUN_GC=false",
+                match settings.engine {
+                    EngineChoice::Auto => "GC_ENGINE=auto runs",
+                    EngineChoice::Registry => "GC_ENGINE=registry is",
+                },
                 settings.binary.display()
             )),
         }
