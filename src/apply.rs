@@ -21,6 +21,8 @@ pub struct Applied {
     pub changed: Vec<Place>,
     /// Could not be taken away.
     pub failed: Vec<Place>,
+    /// Whether one of those is stuck in the trash, which then must not be deleted.
+    pub is_stuck: bool,
     /// What to tell about it.
     pub problems: Vec<Problem>,
 }
@@ -41,7 +43,9 @@ pub fn take(batch: &Batch<'_>, expected: Vec<Expected>, stop: &Stop) -> Result<A
                 applied.problems.push(told(&expected.place, Severity::Note, Code::ChangedMeanwhile, why));
                 applied.changed.push(expected.place);
             }
-            Taken::Failed(why) => {
+            Taken::Failed(ref why) | Taken::Stuck(ref why) => {
+                applied.is_stuck |= matches!(taken, Taken::Stuck(_));
+                let why = why.clone();
                 applied.problems.push(told(&expected.place, Severity::Error, Code::ActionFailed, why));
                 applied.failed.push(expected.place);
             }

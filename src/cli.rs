@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser as _};
-use clap::{Parser, Subcommand};
-
-use crate::config::{EngineChoice, LogFormat, LogLevel, OutputFormat};
+use clap::builder::BoolishValueParser;
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Shown above the options.
 const ABOUT: &str = "Keeps a self-hosted container registry from growing forever";
@@ -39,7 +37,8 @@ Exit codes:
 Examples:
   janitor --run-once --dry-run --keep-last-n 5     what would a sweep remove?
   janitor --run-once --data-dir /mnt/box/registry  one sweep of a store that is mounted there
-  janitor --run-once --output json | jq .totals    the same, for a script";
+  janitor --run-once --output json | jq .totals    the same, for a script
+";
 
 /// The command line of `janitor`.
 #[derive(Debug, Parser)]
@@ -59,6 +58,50 @@ pub struct Cli {
 pub enum Command {
     /// Tell by the exit code whether the loop is alive: 0 when it is, 1 when it is not
     Health,
+}
+
+/// Which engine was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The registry's collector where its binary is found.
+    Auto,
+    /// The registry's collector.
+    Registry,
+}
+
+/// How the report is written to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// A table
+    Text,
+    /// One JSON document on one line
+    Json,
+    /// Not at all
+    None,
+}
+
+/// How the log is written to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What failed
+    Error,
+    /// And what is odd
+    Warn,
+    /// And what was done
+    Info,
+    /// And the collector's own output
+    Debug,
+    /// Everything
+    Trace,
 }
 
 /// What a sweep is to do. Every one of these is a flag and a variable.
@@ -136,16 +179,16 @@ pub struct Settings {
     #[arg(long, env = "GC_SETTLE", value_name = "DURATION", default_value = "60s", value_parser = duration, help_heading = "Collection")]
     pub gc_settle: Duration,
 
-    /// Report on stdout: text, json or none [default: text for a single sweep, none in the loop]
-    #[arg(long, env = "JANITOR_OUTPUT", value_name = "FORMAT", value_parser = choice(&["text", "json", "none"]).map(|it| OutputFormat::named(&it)), help_heading = "Telling")]
+    /// Report on stdout [default: text for a single sweep, none in the loop]
+    #[arg(long, env = "JANITOR_OUTPUT", value_name = "FORMAT", help_heading = "Telling")]
     pub output: Option<OutputFormat>,
 
     /// Format of the log on stderr
-    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_parser = choice(&["text", "json"]).map(|it| LogFormat::named(&it)), help_heading = "Telling")]
+    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text", help_heading = "Telling")]
     pub log_format: LogFormat,
 
     /// How much to log
-    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = choice(&["error", "warn", "info", "debug", "trace"]).map(|it| LogLevel::named(&it)), help_heading = "Telling")]
+    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info", help_heading = "Telling")]
     pub log_level: LogLevel,
 
     /// The file by which `janitor health` sees that the loop is alive
@@ -155,10 +198,6 @@ pub struct Settings {
 
 fn switch() -> impl clap::builder::TypedValueParser<Value = bool> {
     BoolishValueParser::new()
-}
-
-fn choice(values: &'static [&'static str]) -> PossibleValuesParser {
-    PossibleValuesParser::new(values)
 }
 
 fn count(text: &str) -> Result<u32, String> {

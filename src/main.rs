@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use registry_janitor::config::{Asked, Config, LogFormat, LogLevel, OutputFormat};
+use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
+use registry_janitor::config::{Asked, Config};
 use registry_janitor::daemon::{self, Heartbeat};
 use registry_janitor::report::{SweepReport, log, table};
 use registry_janitor::stop::Stop;
@@ -14,7 +15,9 @@ use tracing::level_filters::LevelFilter;
 
 fn main() -> ExitCode {
     match Config::from_process() {
-        Ok(Asked::Answered(text)) => answer(&text).unwrap_or_else(|error| complain(&error, 1)),
+        Ok(Asked::Answered(text)) => {
+            no_matter_who_reads(text.print()).unwrap_or_else(|error| complain(&error, 1))
+        }
         Ok(Asked::Health(heartbeat)) => match Heartbeat::new(&heartbeat).check() {
             Ok(doing) => answer(&format!("{doing}\n")).unwrap_or_else(|error| complain(&error, 1)),
             Err(error) => complain(&error.into(), 1),
@@ -57,10 +60,15 @@ fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
     answer(&text).map(drop)
 }
 
-/// Writes asked-for data to stdout. A reader that has seen enough is no failure.
+/// Writes asked-for data to stdout.
 fn answer(text: &str) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    no_matter_who_reads(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// A reader that has seen enough is no failure.
+fn no_matter_who_reads(written: io::Result<()>) -> anyhow::Result<ExitCode> {
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to stdout")
         }

@@ -14,71 +14,11 @@ use jiff::SignedDuration;
 
 pub use refusal::ConfigError;
 
-use crate::cli::{Cli, Command, Settings};
+use crate::cli::{Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};
 use crate::policy::Policy;
 
 /// Where the registry images keep their configuration: 2.x, then 3.x.
 const REGISTRY_CONFIGS: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
-
-/// Which engine was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EngineChoice {
-    /// The registry's collector where its binary is found.
-    Auto,
-    /// The registry's collector.
-    Registry,
-}
-
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? } else $other:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// The choice of this name; the command line has let no other through.
-            pub(crate) fn named(name: &str) -> Self {
-                match name { $($text => Self::$variant,)+ _ => Self::$other }
-            }
-        }
-    };
-}
-
-named!(
-    /// How the report is written to stdout.
-    OutputFormat {
-        /// A table.
-        Text = "text",
-        /// One JSON document on one line.
-        Json = "json",
-        /// Not at all.
-        None = "none",
-    } else Text
-);
-named!(
-    /// How the log is written to stderr.
-    LogFormat {
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json",
-    } else Text
-);
-named!(
-    /// How much is logged.
-    LogLevel {
-        /// What failed.
-        Error = "error",
-        /// And what is odd.
-        Warn = "warn",
-        /// And what was done.
-        Info = "info",
-        /// And the collector's own output.
-        Debug = "debug",
-        /// Everything.
-        Trace = "trace",
-    } else Info
-);
 
 /// Everything that a run of the janitor needs to know; each value is in force.
 #[derive(Clone, Debug)]
@@ -140,7 +80,7 @@ pub enum Asked {
     /// A look at the loop's sign of life, in this file.
     Health(PathBuf),
     /// Something that has its answer already, such as `--help`.
-    Answered(String),
+    Answered(clap::Error),
 }
 
 impl Config {
@@ -153,7 +93,7 @@ impl Config {
         match Cli::try_parse() {
             Ok(cli) => Self::from_cli(cli, &environment),
             Err(error) if error.use_stderr() => Err(ConfigError::from_clap(&error, &environment)),
-            Err(answer) => Ok(Asked::Answered(answer.render().ansi().to_string())),
+            Err(answer) => Ok(Asked::Answered(answer)),
         }
     }
 

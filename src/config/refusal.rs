@@ -57,7 +57,11 @@ impl ConfigError {
                     .filter(|allowed| !allowed.is_empty())
                     .or_else(|| std::error::Error::source(error).map(allowed_by))
                     .unwrap_or_else(|| "a value".into());
-                Self(format!("{setting} cannot be; allowed: {allowed}"))
+                Self(if value.is_empty() && variable.is_none() {
+                    format!("{flag} has no value; allowed: {allowed}")
+                } else {
+                    format!("{setting} cannot be; allowed: {allowed}")
+                })
             }
             ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
                 let what = if argument.is_empty() {

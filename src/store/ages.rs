@@ -47,8 +47,13 @@ impl Store {
     pub fn link_ages(&self, places: &[Place], stop: &Stop) -> Result<Vec<LinkAge>, Interrupted> {
         self.by_parent(places, |dir, place| {
             stop.check()?;
-            let Some(dir) = dir else {
-                return Ok(LinkAge::Gone);
+            let dir = match dir {
+                Ok(dir) => dir,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LinkAge::Gone),
+                Err(error) => {
+                    let path = place.parent();
+                    return Ok(LinkAge::Doubt(unreadable(path.as_ref(), Some(place.repository()), error)));
+                }
             };
             Ok(match links::read(&self.io, dir, &place.link()) {
                 Link::To(digest, written) if link_matches(place, &digest) => LinkAge::Written(written),
@@ -79,7 +84,7 @@ impl Store {
                 Place::Tag(..) => None,
                 Place::Revision(_, digest) | Place::Layer(_, digest) => Some(digest.to_string().len() as u64),
             };
-            let stat = dir.map(|dir| self.io.stat(dir, &place.link()));
+            let stat = dir.ok().map(|dir| self.io.stat(dir, &place.link()));
             Ok(matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length))
         })?;
         let odd: Vec<Place> =
@@ -99,22 +104,34 @@ impl Store {
             .collect())
     }
 
-    /// When links were last written: one stat each. `None` when there is no link, or it cannot be
-    /// looked at; the caller keeps what it cannot date.
+    /// When links were last written: one stat each. `None` when there is no link; what cannot be
+    /// looked at counts as just written, which keeps, and is told.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn link_times(&self, places: &[Place], stop: &Stop) -> Result<Vec<Option<Timestamp>>, Interrupted> {
-        self.by_parent(places, |dir, place| {
+    pub fn link_times(
+        &self,
+        places: &[Place],
+        stop: &Stop,
+    ) -> Result<(Vec<Option<Timestamp>>, Vec<Problem>), Interrupted> {
+        let problem = |path: String, place: &Place, error: &io::Error| {
+            (Some(Timestamp::MAX), Some(unreadable(path.as_ref(), Some(place.repository()), error)))
+        };
+        let looked = self.by_parent(places, |dir, place| {
             stop.check()?;
-            let stat = dir.map(|dir| self.io.stat(dir, &place.link()));
-            Ok(match stat {
-                None => None,
-                Some(Ok(attributes)) => Some(attributes.modified),
-                Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
-                Some(Err(_)) => Some(Timestamp::MAX),
+            let dir = match dir {
+                Ok(dir) => dir,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, None)),
+                Err(error) => return Ok(problem(place.parent(), place, error)),
+            };
+            Ok(match self.io.stat(dir, &place.link()) {
+                Ok(attributes) => (Some(attributes.modified), None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+                Err(error) => problem(format!("{}/{}", place.parent(), place.link()), place, &error),
             })
-        })
+        })?;
+        let (times, problems): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+        Ok((times, problems.into_iter().flatten().collect()))
     }
 
     /// Ages and sizes of blobs: two stats each. A blob that is gone has no entry.
@@ -185,11 +202,11 @@ impl Store {
     pub(super) fn by_parent<T: Send>(
         &self,
         places: &[Place],
-        act: impl Fn(Option<&super::Dir>, &Place) -> Result<T, Interrupted> + Sync,
+        act: impl Fn(Result<&super::Dir, &io::Error>, &Place) -> Result<T, Interrupted> + Sync,
     ) -> Result<Vec<T>, Interrupted> {
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> Result<Vec<T>, Interrupted> {
-            let dir = self.io.open_dir(&self.root, &group[0].parent()).ok();
+            let dir = self.io.open_dir(&self.root, &group[0].parent());
             group.par_iter().map(|place| act(dir.as_ref(), place)).collect()
         };
         let done: Vec<Vec<T>> =

@@ -195,7 +195,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn tags(&self, name: &RepoName, dir: &Dir, in_doubt: &mut bool) -> Vec<Tag> {
-        let Some((dir, entries)) = self.list(name, dir, layout::TAGS, Severity::Doubt, in_doubt) else {
+        let Some((dir, entries)) = self.list(name, dir, layout::TAGS, in_doubt) else {
             return Vec::new();
         };
         let mut names: Vec<TagName> = Vec::with_capacity(entries.len());
@@ -255,7 +255,7 @@ impl<'a> Scanner<'a> {
         weight: Severity,
         in_doubt: &mut bool,
     ) -> Vec<Digest> {
-        let Some((dir, algorithms)) = self.list(name, dir, path, weight, in_doubt) else {
+        let Some((dir, algorithms)) = self.list(name, dir, path, in_doubt) else {
             return Vec::new();
         };
         let mut digests = Vec::new();
@@ -273,7 +273,7 @@ impl<'a> Scanner<'a> {
                 ));
                 continue;
             };
-            let Some((_, entries)) = self.list(name, &dir, &entry.name, weight, in_doubt) else {
+            let Some((_, entries)) = self.list(name, &dir, &entry.name, in_doubt) else {
                 continue;
             };
             digests.reserve(entries.len());
@@ -330,14 +330,7 @@ impl<'a> Scanner<'a> {
         foreign.filter_map(follow).collect()
     }
 
-    fn list(
-        &self,
-        name: &RepoName,
-        dir: &Dir,
-        path: &str,
-        weight: Severity,
-        in_doubt: &mut bool,
-    ) -> Option<(Dir, Vec<Entry>)> {
+    fn list(&self, name: &RepoName, dir: &Dir, path: &str, in_doubt: &mut bool) -> Option<(Dir, Vec<Entry>)> {
         let listed = self.store.io.open_dir(dir, path).and_then(|dir| {
             let entries = self.store.io.list(&dir)?;
             Ok((dir, entries))
@@ -347,11 +340,8 @@ impl<'a> Scanner<'a> {
             // Asked for by name, not because a listing had it: a repository may lack any of these.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                *in_doubt |= weight == Severity::Doubt;
-                self.report(Problem {
-                    severity: weight,
-                    ..unreadable(&dir.path().join(path), Some(name), &error)
-                });
+                *in_doubt = true;
+                self.report(unreadable(&dir.path().join(path), Some(name), &error));
                 None
             }
         }

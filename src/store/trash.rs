@@ -39,8 +39,10 @@ pub enum Taken {
     Changed(String),
     /// It was gone already.
     Gone,
-    /// It could not be moved.
+    /// It could not be moved, and is in its place.
     Failed(String),
+    /// It is in the trash and should not be, and could not be put back.
+    Stuck(String),
     /// A stop was asked for before its turn.
     NotTried,
 }
@@ -215,21 +217,24 @@ impl Batch<'_> {
             Checked::AsExpected => {}
             Checked::Gone => return Taken::Gone,
             Checked::Differs(why) => return Taken::Changed(why),
+            Checked::Unreadable(why) => return Taken::Failed(why),
         }
         match mutate::rename_dir(io, from, &name, to, &name) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Taken::Gone,
             Err(error) => return Taken::Failed(error.to_string()),
         }
-        let why = match self.check(to, expected) {
+        let (why, is_unreadable) = match self.check(to, expected) {
             Checked::AsExpected => return Taken::Moved,
-            Checked::Gone => "its link went away in that moment".to_owned(),
-            Checked::Differs(why) => why,
+            Checked::Gone => ("its link went away in that moment".to_owned(), false),
+            Checked::Differs(why) => (why, false),
+            Checked::Unreadable(why) => (why, true),
         };
         match put_back_one(self.store, to, from, &name) {
+            Ok(true) if is_unreadable => Taken::Failed(format!("{why}; it was put back")),
             Ok(true) => Taken::Changed(format!("{why}; it was put back")),
             Ok(false) => Taken::Changed(format!("{why}; newer content took its place")),
-            Err(error) => Taken::Failed(format!(
+            Err(error) => Taken::Stuck(format!(
                 "{why}; putting it back failed and is tried again by the next sweep: {error}"
             )),
         }
@@ -336,7 +341,7 @@ impl Batch<'_> {
             (Link::Missing, None) => Checked::AsExpected,
             (Link::Missing, Some(_)) => Checked::Gone,
             (Link::Bad(_), _) => Checked::Differs("it is being written".into()),
-            (Link::Unreadable(error), _) => Checked::Differs(format!("its link cannot be read: {error}")),
+            (Link::Unreadable(error), _) => Checked::Unreadable(format!("its link cannot be read: {error}")),
         }
     }
 }
@@ -345,6 +350,7 @@ enum Checked {
     AsExpected,
     Gone,
     Differs(String),
+    Unreadable(String),
 }
 
 fn put_back_one(store: &Store, from: &Dir, to: &Dir, name: &str) -> io::Result<bool> {

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::Sweep;
+use crate::cli::EngineChoice;
+use crate::config::Collection;
 use crate::config::registry::RegistryConfig;
-use crate::config::{Collection, EngineChoice};
 use crate::gc::mark::{self, Fate, Holder, Marks};
 use crate::gc::stock::{Collector, Proposal, RunError};
 use crate::model::{Code, Digest, Inventory, Problem, Severity};
@@ -89,7 +90,7 @@ pub(super) struct Reclaim {
 impl Reclaim {
     /// Finds the blobs that nothing references once `going` is gone, and reads their ages.
     pub(super) fn plan(
-        sweep: &Sweep<'_>,
+        sweep: &mut Sweep<'_>,
         inventory: &Inventory,
         going: &[Expected],
         in_doubt: bool,
@@ -109,7 +110,8 @@ impl Reclaim {
         let mut plan = Blobs::default();
         if !in_doubt {
             let garbage: Vec<Digest> = marks.garbage(inventory).map(|(_, digest)| digest.clone()).collect();
-            let (ages, _) = sweep.store.blob_ages(&garbage, sweep.stop)?;
+            let (ages, problems) = sweep.store.blob_ages(&garbage, sweep.stop)?;
+            sweep.findings.extend(problems);
             let is_garbage: HashSet<&Digest> = garbage.iter().collect();
             let links: Vec<Place> = inventory
                 .repositories
@@ -119,7 +121,8 @@ impl Reclaim {
                     layers.map(|layer| Place::Layer(repository.name.clone(), layer.clone()))
                 })
                 .collect();
-            let times = sweep.store.link_times(&links, sweep.stop)?;
+            let (times, problems) = sweep.store.link_times(&links, sweep.stop)?;
+            sweep.findings.extend(problems);
             let links: Vec<(Place, Option<Timestamp>)> = links.into_iter().zip(times).collect();
             for age in &ages {
                 if let Ok(at) = inventory.blobs.binary_search(&age.digest) {

@@ -174,7 +174,7 @@ impl<'a> Sweep<'a> {
         for (repository, _) in self.empty_repositories(&inventory)? {
             outcomes.repository_removed(&repository);
         }
-        let reclaim = Reclaim::plan(&self, &inventory, &revisions.remove, !revisions.doubts.is_empty())?;
+        let reclaim = Reclaim::plan(&mut self, &inventory, &revisions.remove, !revisions.doubts.is_empty())?;
         self.lap("blobs");
         let collected = self.would_collect(&inventory, &reclaim);
         let broken = check::verify(&inventory);
@@ -217,7 +217,8 @@ impl<'a> Sweep<'a> {
         let mut taken = tags.taken;
         taken.append(&mut revisions.taken);
         taken.append(&mut links.taken);
-        let rescued = self.settle(batch, &taken, &mut inventory)?;
+        let is_stuck = tags.is_stuck || revisions.is_stuck || links.is_stuck;
+        let rescued = self.settle(batch, &taken, is_stuck, &mut inventory)?;
         outcomes.rescued(&rescued);
         taken.retain(|expected| !rescued.contains(&expected.place));
         taken.retain(|expected| matches!(expected.place, Place::Revision(..)));
@@ -233,7 +234,7 @@ impl<'a> Sweep<'a> {
         }
         self.lap("settle");
 
-        let reclaim = Reclaim::plan(&self, &inventory, &taken, !plan.doubts.is_empty())?;
+        let reclaim = Reclaim::plan(&mut self, &inventory, &taken, !plan.doubts.is_empty())?;
         self.lap("blobs");
         let kept = reclaim.kept(&inventory);
         let collected = self.collect(lock, &mut inventory, &reclaim)?;
@@ -363,11 +364,16 @@ impl<'a> Sweep<'a> {
                 let alias = repository.aliases.iter().find(|(alias, _)| alias == digest);
                 alias.map_or(digest, |(_, blob)| blob).clone()
             };
+            let mut doubts = Vec::new();
             let old: Option<Vec<Expected>> = places
                 .into_iter()
                 .zip(ages)
                 .map(|(place, age)| {
                     let link = match age {
+                        LinkAge::Doubt(problem) => {
+                            doubts.push(problem);
+                            return None;
+                        }
                         LinkAge::Written(at) if grace.is_over(at) => match &place {
                             Place::Layer(_, digest) => Some((aliases(digest), at)),
                             _ => return None,
@@ -378,6 +384,7 @@ impl<'a> Sweep<'a> {
                     Some(Expected { place, link })
                 })
                 .collect();
+            self.findings.append(&mut doubts);
             empty.extend(old.map(|links| (name.clone(), links)));
         }
         Ok(empty)
@@ -388,6 +395,7 @@ impl<'a> Sweep<'a> {
         &mut self,
         batch: Batch<'_>,
         taken: &[Expected],
+        is_stuck: bool,
         inventory: &mut Inventory,
     ) -> Result<HashSet<Place>, Interrupted> {
         let mut rescued = HashSet::new();
@@ -401,12 +409,16 @@ impl<'a> Sweep<'a> {
             );
             self.stop.wait(self.config.settle)?;
         }
-        let (tags, others): (Vec<Expected>, Vec<Expected>) =
-            taken.iter().cloned().partition(|expected| matches!(expected.place, Place::Tag(..)));
-        // A registry 2.8 that had a tag's link open may have written into it after the rename.
-        let unchanged = batch.recheck(&tags, self.stop)?;
-        let changed: Vec<Place> =
-            tags.into_iter().zip(unchanged).filter(|(_, same)| !same).map(|(tag, _)| tag.place).collect();
+        // A registry 2.8 that had a link open may have written into it after the rename.
+        let unchanged = batch.recheck(taken, self.stop)?;
+        let (same, changed): (Vec<_>, Vec<_>) = taken.iter().zip(unchanged).partition(|(_, same)| *same);
+        let changed: Vec<Place> = changed.into_iter().map(|(expected, _)| expected.place.clone()).collect();
+        let others: Vec<Expected> = same
+            .into_iter()
+            .map(|(expected, _)| expected)
+            .filter(|it| !matches!(it.place, Place::Tag(..)))
+            .cloned()
+            .collect();
         let mut all_back = self.rescue(&batch, &changed, &mut rescued)?;
 
         let mut names: Vec<RepoName> = others
@@ -428,7 +440,7 @@ impl<'a> Sweep<'a> {
         for place in back {
             give_back(inventory, place);
         }
-        if !all_back {
+        if !all_back || is_stuck {
             // What could not be put back stays pending, and the next sweep tries again.
             return Ok(rescued);
         }
