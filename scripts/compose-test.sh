@@ -125,6 +125,11 @@ check "the janitor in the image is static" bash -euo pipefail -c "
     docker rm $name-binary >/dev/null
     { ldd $work/janitor 2>&1 || true; } | grep -q 'statically linked\|not a dynamic'
     $work/janitor --version"
+binary_alone() {
+    docker buildx build --network "$build_network" --target binary --output "type=local,dest=$work/dist" .
+    cmp "$work/janitor" "$work/dist/janitor"
+}
+check "the binary of a release is the one in the image" binary_alone
 check "make up: both services are healthy, with no .env" stack up
 address=$("${compose[@]}" port registry 5000)
 
