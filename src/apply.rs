@@ -8,9 +8,9 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::gc::mark::Graph;
-use crate::model::{Code, Digest, Manifest, Problem, RepoName, Severity, Tag};
+use crate::model::{Code, Digest, Expected, Manifest, Place, Problem, RepoName, Severity, Tag};
 use crate::stop::{Interrupted, Stop};
-use crate::store::{Batch, Expected, Look, Place, Taken};
+use crate::store::{Batch, Look, Taken};
 
 /// What came of taking things away.
 #[derive(Debug, Default)]

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::Grace;
-use crate::model::Digest;
-use crate::store::{BlobAge, Place};
+use crate::model::{BlobAge, Digest, Place};
 
 /// What becomes of the blobs that nothing references.
 #[derive(Debug, Default)]

@@ -10,9 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 pub use blobs::{Blobs, blobs};
 pub use revisions::{Candidate, Revisions, revisions, unreachable};
 
-use crate::model::{Inventory, Repository, TagState};
+use crate::model::{Expected, Inventory, Place, Repository, TagState};
 use crate::policy::Verdict;
-use crate::store::{Expected, Place};
 
 /// The age from which on a thing that nothing references may go.
 #[derive(Clone, Copy, Debug)]

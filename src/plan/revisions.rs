@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use super::Grace;
 use crate::gc::mark::Graph;
-use crate::model::{Digest, Inventory, Problem, RepoName, Tag};
-use crate::store::{Expected, LinkAge, Place};
+use crate::model::{Digest, Expected, Inventory, LinkAge, Place, Problem, RepoName, Tag};
 
 /// A revision that no tag reaches.
 #[derive(Debug)]

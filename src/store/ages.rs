@@ -8,36 +8,9 @@ use rayon::prelude::*;
 use super::io::Kind;
 use super::links::{self, Link};
 use super::scan::unreadable;
-use super::{Place, Store, layout};
-use crate::model::{Code, Digest, Problem, Severity};
+use super::{Store, layout};
+use crate::model::{BlobAge, Code, Digest, LinkAge, Place, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
-
-/// A candidate's link, as it is now.
-#[derive(Debug)]
-pub enum LinkAge {
-    /// It holds the digest that it should, last written at this time.
-    Written(Timestamp),
-    /// Its directory is there without a link, untouched since this time.
-    Empty(Timestamp),
-    /// Gone meanwhile.
-    Gone,
-    /// It cannot be trusted, so it stays.
-    Doubt(Problem),
-}
-
-/// What deciding on a blob needs to know.
-#[derive(Clone, Debug)]
-pub struct BlobAge {
-    /// The blob.
-    pub digest: Digest,
-    /// The newest of its data's mtime and ctime and its directory's mtime: the registry commits a
-    /// blob by a rename, which keeps the upload's mtime.
-    pub newest: Timestamp,
-    /// Its length in bytes.
-    pub size_bytes: u64,
-    /// What the file system sets aside for it, in bytes: this is what comes back.
-    pub allocated_bytes: u64,
-}
 
 impl Store {
     /// Reads revision links: one open and one read each.
@@ -51,19 +24,19 @@ impl Store {
                 Ok(dir) => dir,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LinkAge::Gone),
                 Err(error) => {
-                    let path = place.parent();
+                    let path = layout::parent(place);
                     return Ok(LinkAge::Doubt(unreadable(path.as_ref(), Some(place.repository()), error)));
                 }
             };
-            Ok(match links::read(&self.io, dir, &place.link()) {
+            Ok(match links::read(&self.io, dir, &layout::link(place)) {
                 Link::To(digest, written) if link_matches(place, &digest) => LinkAge::Written(written),
                 Link::To(digest, _) => LinkAge::Doubt(bad_link(place, format!("the link names {digest}"))),
                 Link::Bad(cause) => LinkAge::Doubt(bad_link(place, cause)),
                 Link::Unreadable(error) => {
-                    let path = dir.path().join(place.link());
+                    let path = dir.path().join(layout::link(place));
                     LinkAge::Doubt(unreadable(&path, Some(place.repository()), &error))
                 }
-                Link::Missing => match self.io.stat(dir, &place.file_name()) {
+                Link::Missing => match self.io.stat(dir, &layout::file_name(place)) {
                     Ok(attributes) => LinkAge::Empty(attributes.modified.max(attributes.changed)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => LinkAge::Gone,
                     Err(error) => LinkAge::Doubt(unreadable(dir.path(), Some(place.repository()), &error)),
@@ -84,7 +57,7 @@ impl Store {
                 Place::Tag(..) => None,
                 Place::Revision(_, digest) | Place::Layer(_, digest) => Some(digest.to_string().len() as u64),
             };
-            let stat = dir.ok().map(|dir| self.io.stat(dir, &place.link()));
+            let stat = dir.ok().map(|dir| self.io.stat(dir, &layout::link(place)));
             Ok(matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length))
         })?;
         let odd: Vec<Place> =
@@ -122,12 +95,14 @@ impl Store {
             let dir = match dir {
                 Ok(dir) => dir,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, None)),
-                Err(error) => return Ok(problem(place.parent(), place, error)),
+                Err(error) => return Ok(problem(layout::parent(place), place, error)),
             };
-            Ok(match self.io.stat(dir, &place.link()) {
+            Ok(match self.io.stat(dir, &layout::link(place)) {
                 Ok(attributes) => (Some(attributes.modified), None),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
-                Err(error) => problem(format!("{}/{}", place.parent(), place.link()), place, &error),
+                Err(error) => {
+                    problem(format!("{}/{}", layout::parent(place), layout::link(place)), place, &error)
+                }
             })
         })?;
         let (times, problems): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
@@ -206,7 +181,7 @@ impl Store {
     ) -> Result<Vec<T>, Interrupted> {
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> Result<Vec<T>, Interrupted> {
-            let dir = self.io.open_dir(&self.root, &group[0].parent());
+            let dir = self.io.open_dir(&self.root, &layout::parent(&group[0]));
             group.par_iter().map(|place| act(dir.as_ref(), place)).collect()
         };
         let done: Vec<Vec<T>> =
@@ -239,7 +214,7 @@ fn bad_link(place: &Place, cause: String) -> Problem {
         severity: Severity::Doubt,
         code: Code::BadLink,
         repository: Some(place.repository().clone()),
-        path: format!("{}/{}", place.parent(), place.link()),
+        path: format!("{}/{}", layout::parent(place), layout::link(place)),
         cause,
         remedy: "push the image again".into(),
     }

@@ -18,7 +18,7 @@
 //!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
 //! ```
 
-use crate::model::{Algorithm, Digest, RepoName, TagName};
+use crate::model::{Algorithm, Digest, Place, RepoName, TagName};
 
 /// Below the root directory: the registry's tree.
 pub(super) const REGISTRY: &str = "docker/registry/v2";
@@ -89,80 +89,50 @@ pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|algorithm| algorithm.as_str() == name)
 }
 
-/// A directory that the janitor may move as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
-    /// A tag of a repository.
-    Tag(RepoName, TagName),
-    /// A revision of a repository.
-    Revision(RepoName, Digest),
-    /// A layer link of a repository.
-    Layer(RepoName, Digest),
-}
-
-impl Place {
-    /// The directory that holds it, below the registry's tree (or below a sweep's trash).
-    pub(super) fn parent(&self) -> String {
-        match self {
-            Self::Tag(repository, _) => format!("{REPOSITORIES}/{repository}/{TAGS}"),
-            Self::Revision(repository, digest) => {
-                format!("{REPOSITORIES}/{repository}/{REVISIONS}/{}", digest.algorithm().as_str())
-            }
-            Self::Layer(repository, digest) => {
-                format!("{REPOSITORIES}/{repository}/{LAYERS}/{}", digest.algorithm().as_str())
-            }
+/// The directory that holds a place, below the registry's tree (or below a sweep's trash).
+pub(super) fn parent(place: &Place) -> String {
+    match place {
+        Place::Tag(repository, _) => format!("{REPOSITORIES}/{repository}/{TAGS}"),
+        Place::Revision(repository, digest) => {
+            format!("{REPOSITORIES}/{repository}/{REVISIONS}/{}", digest.algorithm().as_str())
         }
-    }
-
-    /// Its own directory's name.
-    pub(super) fn file_name(&self) -> String {
-        match self {
-            Self::Tag(_, tag) => tag.to_string(),
-            Self::Revision(_, digest) | Self::Layer(_, digest) => digest.hex(),
-        }
-    }
-
-    /// The link file in it, relative to [`Place::parent`].
-    pub(super) fn link(&self) -> String {
-        match self {
-            Self::Tag(_, tag) => current_link(tag),
-            Self::Revision(_, digest) | Self::Layer(_, digest) => format!("{}/link", digest.hex()),
-        }
-    }
-
-    /// The repository it belongs to.
-    pub const fn repository(&self) -> &RepoName {
-        match self {
-            Self::Tag(name, _) | Self::Revision(name, _) | Self::Layer(name, _) => name,
-        }
-    }
-
-    /// Reads a path below the registry's tree (or below a sweep's trash) by position.
-    ///
-    /// The first component that begins with `_` ends the repository's name, since no component of a
-    /// name does; what follows may, as tags are free to.
-    pub(super) fn parse(path: &str) -> Option<Self> {
-        let rest = path.strip_prefix(REPOSITORIES)?.strip_prefix('/')?;
-        let split = rest.find("/_")?;
-        let repository: RepoName = rest[..split].parse().ok()?;
-        let parts: Vec<&str> = rest[split + 1..].split('/').collect();
-        let digest = |alg: &str, hex: &str| Digest::from_parts(algorithm(alg)?, hex).ok();
-        match parts[..] {
-            [MANIFESTS, "tags", tag] => Some(Self::Tag(repository, tag.parse().ok()?)),
-            [MANIFESTS, "revisions", alg, hex] => Some(Self::Revision(repository, digest(alg, hex)?)),
-            [LAYERS, alg, hex] => Some(Self::Layer(repository, digest(alg, hex)?)),
-            _ => None,
+        Place::Layer(repository, digest) => {
+            format!("{REPOSITORIES}/{repository}/{LAYERS}/{}", digest.algorithm().as_str())
         }
     }
 }
 
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tag(repository, tag) => write!(f, "{repository}:{tag}"),
-            Self::Revision(repository, digest) => write!(f, "{repository}@{digest}"),
-            Self::Layer(repository, digest) => write!(f, "layer link {digest} of {repository}"),
-        }
+/// A place's own directory's name.
+pub(super) fn file_name(place: &Place) -> String {
+    match place {
+        Place::Tag(_, tag) => tag.to_string(),
+        Place::Revision(_, digest) | Place::Layer(_, digest) => digest.hex(),
+    }
+}
+
+/// The link file in a place, relative to its [`parent`].
+pub(super) fn link(place: &Place) -> String {
+    match place {
+        Place::Tag(_, tag) => current_link(tag),
+        Place::Revision(_, digest) | Place::Layer(_, digest) => format!("{}/link", digest.hex()),
+    }
+}
+
+/// Reads a path below the registry's tree (or below a sweep's trash) by position.
+///
+/// The first component that begins with `_` ends the repository's name, since no component of a
+/// name does; what follows may, as tags are free to.
+pub(super) fn place(path: &str) -> Option<Place> {
+    let rest = path.strip_prefix(REPOSITORIES)?.strip_prefix('/')?;
+    let split = rest.find("/_")?;
+    let repository: RepoName = rest[..split].parse().ok()?;
+    let parts: Vec<&str> = rest[split + 1..].split('/').collect();
+    let digest = |alg: &str, hex: &str| Digest::from_parts(algorithm(alg)?, hex).ok();
+    match parts[..] {
+        [MANIFESTS, "tags", tag] => Some(Place::Tag(repository, tag.parse().ok()?)),
+        [MANIFESTS, "revisions", alg, hex] => Some(Place::Revision(repository, digest(alg, hex)?)),
+        [LAYERS, alg, hex] => Some(Place::Layer(repository, digest(alg, hex)?)),
+        _ => None,
     }
 }
 
@@ -171,9 +141,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn round_trip(place: &Place) {
-        let path = format!("{}/{}", place.parent(), place.file_name());
-        assert_eq!(Place::parse(&path).as_ref(), Some(place), "{path}");
+    fn round_trip(there: &Place) {
+        let path = format!("{}/{}", parent(there), file_name(there));
+        assert_eq!(place(&path).as_ref(), Some(there), "{path}");
     }
 
     #[test]
@@ -203,15 +173,15 @@ mod tests {
             &format!("repositories/a/_layers/md5/{hex}"),
             &format!("blobs/sha256/00/{hex}"),
         ] {
-            assert_eq!(Place::parse(path), None, "{path}");
+            assert_eq!(place(path), None, "{path}");
         }
     }
 
     proptest! {
         #[test]
         fn no_path_makes_it_panic_or_leave_the_tree(path in "(repositories/)?[a-c_./-]{0,30}(_manifests|_layers)?[a-c_./0-9-]{0,60}") {
-            if let Some(place) = Place::parse(&path) {
-                prop_assert_eq!(format!("{}/{}", place.parent(), place.file_name()), path);
+            if let Some(there) = place(&path) {
+                prop_assert_eq!(format!("{}/{}", parent(&there), file_name(&there)), path);
             }
         }
     }

@@ -18,14 +18,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-pub use ages::{BlobAge, LinkAge};
 pub use clock::StorageClock;
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
-pub use layout::Place;
 pub use lock::{Holder, LockError, StoreLock};
 pub use pin::Pins;
 pub use scan::Look;
-pub use trash::{Batch, Expected, Leftovers, Taken};
+pub use trash::{Batch, Leftovers, Taken};
 
 /// Why a directory cannot be worked on as a registry's store.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,8 @@ use std::io;
 
 use serde_json::json;
 
-use super::{Place, Store, StoreLock, layout, mutate};
-use crate::model::{Digest, RepoName};
+use super::{Store, StoreLock, layout, mutate};
+use crate::model::{Digest, Place, RepoName};
 
 /// Blobs in one pin: well below the largest manifest that the registry takes (4 MiB).
 const BLOBS_IN_A_PIN: usize = 10_000;
@@ -65,7 +65,7 @@ impl Store {
             let (shard, hex) = layout::shard_and_hex(&digest);
             // The link goes first: a revision without its manifest would be a broken one.
             let parts = [
-                (place.parent(), place.file_name(), "link"),
+                (layout::parent(&place), layout::file_name(&place), "link"),
                 (format!("{}/{shard}", layout::BLOBS), hex, "blob"),
             ];
             for (parent, name, kind) in parts {
@@ -91,7 +91,7 @@ impl Store {
     ) -> io::Result<()> {
         let blob = format!("{}/{}", layout::BLOBS, layout::blob_dir(digest));
         let place = Place::Revision(repository.clone(), digest.clone());
-        let revision = format!("{}/{}", place.parent(), place.file_name());
+        let revision = format!("{}/{}", layout::parent(&place), layout::file_name(&place));
         for (dir, name, content) in
             [(blob, "data", content), (revision, "link", digest.to_string().as_bytes())]
         {

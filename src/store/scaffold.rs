@@ -92,8 +92,12 @@ impl Store {
     ///
     /// # Errors
     /// Whatever the system says.
-    pub fn remove_empty_revision(&self, _lock: &StoreLock, place: &super::Place) -> io::Result<bool> {
-        mutate::remove_empty_dir(&self.io, &self.root, &format!("{}/{}", place.parent(), place.file_name()))
+    pub fn remove_empty_revision(&self, _lock: &StoreLock, place: &crate::model::Place) -> io::Result<bool> {
+        mutate::remove_empty_dir(
+            &self.io,
+            &self.root,
+            &format!("{}/{}", layout::parent(place), layout::file_name(place)),
+        )
     }
 
     fn is_there(&self, path: &str) -> io::Result<bool> {

@@ -10,25 +10,15 @@
 
 use std::io;
 
-use jiff::Timestamp;
 use rayon::prelude::*;
 use rustix::io::Errno;
 
 use super::ages::same_parent;
 use super::io::{Dir, Kind};
 use super::links::{self, Link};
-use super::{Place, Store, StoreLock, layout, mutate};
-use crate::model::{Code, Digest, Problem, Severity};
+use super::{Store, StoreLock, layout, mutate};
+use crate::model::{Code, Expected, Place, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
-
-/// What is to be taken away, and what it must look like in that moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// What and where.
-    pub place: Place,
-    /// What its link says, and when the link was written; `None` for a directory without a link.
-    pub link: Option<(Digest, Timestamp)>,
-}
 
 /// What came of taking one thing away.
 #[derive(Debug)]
@@ -124,9 +114,9 @@ impl Store {
         places.sort_unstable();
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> io::Result<()> {
-            let dir = self.io.open_dir(&lock.dir, &format!("{path}/{}", group[0].parent()))?;
+            let dir = self.io.open_dir(&lock.dir, &format!("{path}/{}", layout::parent(&group[0])))?;
             group.par_iter().try_for_each(|place| match stop.check() {
-                Ok(()) => mutate::remove_trash(&self.io, &dir, &place.file_name()),
+                Ok(()) => mutate::remove_trash(&self.io, &dir, &layout::file_name(place)),
                 Err(_) => Ok(()),
             })
         };
@@ -160,7 +150,7 @@ impl Store {
         let dir = self.io.open_dir(&lock.dir, &path)?;
         for entry in self.io.list(&dir)? {
             let below = if below.is_empty() { entry.name } else { format!("{below}/{}", entry.name) };
-            match Place::parse(&below) {
+            match layout::place(&below) {
                 Some(place) => places.push(place),
                 None if entry.kind == Kind::Dir => self.find_places(lock, base, &below, places)?,
                 None => {}
@@ -180,7 +170,7 @@ impl Batch<'_> {
             if stop.check().is_err() {
                 return group.iter().map(|_| Taken::NotTried).collect();
             }
-            let parent = group[0].place.parent();
+            let parent = layout::parent(&group[0].place);
             let opened = self.store.io.open_dir(&self.store.root, &parent).and_then(|from| {
                 let to = self.pending(&parent);
                 mutate::make_dirs(&self.store.io, &self.lock.dir, &to)?;
@@ -212,7 +202,7 @@ impl Batch<'_> {
 
     fn take_one(&self, from: &Dir, to: &Dir, expected: &Expected) -> Taken {
         let io = &self.store.io;
-        let name = expected.place.file_name();
+        let name = layout::file_name(&expected.place);
         match self.check(from, expected) {
             Checked::AsExpected => {}
             Checked::Gone => return Taken::Gone,
@@ -248,7 +238,7 @@ impl Batch<'_> {
         let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
         let group = |group: &&[Expected]| -> Result<Vec<bool>, Interrupted> {
             stop.check()?;
-            let dir = self.store.io.open_dir(&self.lock.dir, &self.pending(&group[0].place.parent()));
+            let dir = self.store.io.open_dir(&self.lock.dir, &self.pending(&layout::parent(&group[0].place)));
             let Ok(dir) = dir else {
                 return Ok(vec![false; group.len()]);
             };
@@ -272,7 +262,7 @@ impl Batch<'_> {
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> Result<Vec<io::Result<bool>>, Interrupted> {
             stop.check()?;
-            let parent = group[0].parent();
+            let parent = layout::parent(&group[0]);
             let open = || {
                 let from = self.store.io.open_dir(&self.lock.dir, &self.pending(&parent))?;
                 let to = match self.store.io.open_dir(&self.store.root, &parent) {
@@ -287,7 +277,7 @@ impl Batch<'_> {
             Ok(match open() {
                 Ok((from, to)) => group
                     .par_iter()
-                    .map(|place| put_back_one(self.store, &from, &to, &place.file_name()))
+                    .map(|place| put_back_one(self.store, &from, &to, &layout::file_name(place)))
                     .collect(),
                 Err(error) => {
                     group.iter().map(|_| Err(io::Error::new(error.kind(), error.to_string()))).collect()
@@ -333,7 +323,7 @@ impl Batch<'_> {
     }
 
     fn check(&self, dir: &Dir, expected: &Expected) -> Checked {
-        match (links::read(&self.store.io, dir, &expected.place.link()), &expected.link) {
+        match (links::read(&self.store.io, dir, &layout::link(&expected.place)), &expected.link) {
             (Link::To(digest, written), Some((wanted, at))) if digest == *wanted && written == *at => {
                 Checked::AsExpected
             }

@@ -10,11 +10,11 @@ use crate::config::Collection;
 use crate::config::registry::RegistryConfig;
 use crate::gc::mark::{self, Fate, Holder, Marks};
 use crate::gc::stock::{Collector, Proposal, RunError};
-use crate::model::{Code, Digest, Inventory, Problem, Severity};
+use crate::model::{Code, Digest, Expected, Inventory, Place, Problem, Severity};
 use crate::plan::{self, Blobs};
 use crate::report::{CollectionReport, CollectionStatus};
 use crate::stop::Interrupted;
-use crate::store::{Expected, Place, Store, StoreLock};
+use crate::store::{Store, StoreLock};
 
 /// What reclaims the blobs of this sweep.
 #[derive(Debug)]

@@ -20,12 +20,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply;
 use crate::check;
 use crate::config::Config;
-use crate::model::{Code, Digest, Inventory, Problem, RepoName, Repository, Severity};
+use crate::model::{
+    Code, Digest, Expected, Inventory, LinkAge, Place, Problem, RepoName, Repository, Severity,
+};
 use crate::plan::{self, Grace, Revisions};
 use crate::policy::Verdict;
 use crate::report::SweepReport;
 use crate::stop::{Interrupted, Stop};
-use crate::store::{Batch, Expected, LinkAge, LockError, OpenError, Place, StorageClock, Store, StoreLock};
+use crate::store::{Batch, LockError, OpenError, StorageClock, Store, StoreLock};
 use collect::{Engine, Reclaim};
 use laps::Laps;
 use outcome::Outcomes;

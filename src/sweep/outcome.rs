@@ -7,12 +7,11 @@ use super::collect::{Collected, Reclaim};
 use crate::apply::Applied;
 use crate::check::Broken;
 use crate::gc::mark::Holder;
-use crate::model::{Inventory, RepoName, Severity, TagState};
+use crate::model::{Expected, Inventory, Place, RepoName, Severity, TagState};
 use crate::policy::Verdict;
 use crate::report::{
     CollectionStatus, Decision, Outcome, RepositoryReport, Status, SweepReport, TagReport, Totals,
 };
-use crate::store::{Expected, Place};
 
 pub(super) struct Outcomes {
     repositories: Vec<RepositoryReport>,
