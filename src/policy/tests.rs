@@ -1,1 +1,362 @@
 //! Tables and properties of the retention policy.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::Descriptor;
+
+const NOW: i64 = 1_900_000_000;
+
+fn digest(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+fn at(minutes_ago: i64) -> Timestamp {
+    Timestamp::from_second(NOW - minutes_ago * 60).unwrap()
+}
+
+fn now() -> Timestamp {
+    at(0)
+}
+
+/// A repository in the making, with names for its digests so that a table can be read.
+#[derive(Clone, Debug, Default)]
+struct Fixture {
+    tags: Vec<Tag>,
+    revisions: Vec<Digest>,
+    manifests: HashMap<Digest, Manifest>,
+    names: BTreeMap<String, String>,
+    in_doubt: bool,
+}
+
+impl Fixture {
+    /// A manifest that lists children or has a subject, all by name; a missing one is not there.
+    fn manifest(&mut self, name: &str, children: &[&str], subject: Option<&str>) -> &mut Self {
+        let descriptor = |name: &&str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
+        let manifest = Manifest {
+            size_bytes: 100,
+            children: children.iter().map(descriptor).collect(),
+            blobs: Box::default(),
+            subject: subject.map(digest),
+        };
+        self.manifests.insert(digest(name), manifest);
+        self.revisions.push(digest(name));
+        self.name(name)
+    }
+
+    fn name(&mut self, name: &str) -> &mut Self {
+        self.names.insert(digest(name).hex(), name.to_owned());
+        self
+    }
+
+    fn tag(&mut self, tag: &str, image: &str, minutes_ago: i64) -> &mut Self {
+        let state = TagState::Linked { digest: digest(image), pushed_at: at(minutes_ago) };
+        self.tags.push(Tag { name: tag.parse().unwrap(), state });
+        self.name(image)
+    }
+
+    /// A tag and an image of the same name.
+    fn image(&mut self, tag: &str, minutes_ago: i64) -> &mut Self {
+        self.manifest(tag, &[], None).tag(tag, tag, minutes_ago)
+    }
+
+    /// A companion tag of an image, with a manifest of its own.
+    fn companion(&mut self, suffix: &str, image: &str, minutes_ago: i64) -> &mut Self {
+        let own = format!("{image}{}", if suffix.is_empty() { ".list" } else { suffix });
+        self.manifest(&own, &[], None).name(image);
+        self.tag(&format!("sha256-{}{suffix}", digest(image).hex()), &own, minutes_ago)
+    }
+
+    fn doubtful(&mut self, tag: &str) -> &mut Self {
+        self.tags.push(Tag { name: tag.parse().unwrap(), state: TagState::Doubtful });
+        self
+    }
+
+    fn repository(&self) -> Repository {
+        let mut repository = Repository {
+            name: "team/app".parse().unwrap(),
+            tags: self.tags.clone(),
+            revisions: self.revisions.clone(),
+            layers: Vec::new(),
+            aliases: Vec::new(),
+            in_doubt: self.in_doubt,
+        };
+        repository.revisions.sort_unstable();
+        repository.revisions.dedup();
+        repository.tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        repository
+    }
+
+    fn verdicts(&self, policy: Policy) -> Vec<(String, Verdict)> {
+        let repository = self.repository();
+        let verdicts = policy.evaluate(&repository, &self.manifests, now());
+        assert_eq!(verdicts.len(), repository.tags.len());
+        repository.tags.iter().map(|tag| tag.name.to_string()).zip(verdicts).collect()
+    }
+
+    /// One line a tag, digests by their names.
+    fn table(&self, policy: Policy) -> String {
+        let mut table = format!("{policy}\n");
+        let rows = self.verdicts(policy);
+        for (tag, verdict) in rows {
+            let mut reasons: Vec<String> =
+                verdict.reasons.iter().map(|reason| format!("{}: {reason}", reason.code())).collect();
+            let mut tag = tag;
+            for (hex, name) in &self.names {
+                tag = tag.replace(hex, &format!("<{name}>"));
+                for reason in &mut reasons {
+                    *reason = reason.replace(&format!("sha256:{}", &hex[..12]), &format!("<{name}>"));
+                }
+            }
+            let decision = if verdict.keep { "keep  " } else { "remove" };
+            writeln!(table, "{decision} {tag:<34} {}", reasons.join("; ")).unwrap();
+        }
+        table
+    }
+}
+
+fn policy(keep_last: u32) -> Policy {
+    Policy { keep_last, grace: SignedDuration::from_mins(60) }
+}
+
+/// Some of everything.
+fn everything() -> Fixture {
+    let mut it = Fixture::default();
+    // A day's builds, a minute apart, and three that were pushed in one moment.
+    for build in 1..=20 {
+        it.image(&format!("b{build}"), 1000 - build);
+    }
+    for tied in ["r9", "r10", "r11", "R10", "r010"] {
+        it.image(tied, 500);
+    }
+    // Names that are no order: versions, hashes, underscores.
+    for (number, tag) in (0..).zip(["1.10.0", "1.9.0", "1.9.0-rc.1", "v2", "v10", "_dev", "0f3c2a1", "main"]) {
+        it.image(tag, 2000 + number);
+    }
+    // One image under several tags, of which the newest counts for each on its own.
+    it.tag("latest", "b20", 10).tag("stable", "b3", 30).tag("copy-of-b1", "b1", 1500);
+    // From a clock gone wrong.
+    it.image("tomorrow", -1440).image("next-year", -525_600).image("now", 0);
+    // Indexes: with children, nested, sparse, and one whose child is tagged too.
+    it.manifest("multi/amd64", &[], None).manifest("multi/arm64", &[], None);
+    it.manifest("multi", &["multi/amd64", "multi/arm64", "multi/absent"], None).tag("multi", "multi", 40);
+    it.manifest("old-multi/amd64", &[], None);
+    it.manifest("old-multi", &["old-multi/amd64"], None).tag("old-multi", "old-multi", 3000);
+    it.manifest("outer", &["multi"], None).tag("outer", "outer", 3001);
+    it.tag("old-amd64", "old-multi/amd64", 3002);
+    // Companions of images that may stay, that go, of a child platform, of an untagged manifest.
+    it.companion(".sig", "b20", 9).companion(".att", "b20", 5000).companion(".sbom", "b20", 9);
+    it.companion("", "b20", 9).companion(".sig", "b2", 997).companion(".sig", "multi/arm64", 39);
+    it.companion(".sig", "old-multi/amd64", 3000).companion(".sig", "v10", 2004);
+    it.manifest("untagged", &[], None).companion(".att", "untagged", 2000);
+    // Companions of companions, in both orders of age.
+    it.companion(".sig", "b20.att", 8).companion(".sig", "b20.att.sig", 4000).companion(".sig", "b2.sig", 990);
+    // Orphans: their image is not there, and may be on its way if they are young.
+    it.companion(".sig", "to-come", 5).companion(".sig", "never-came", 61).companion(".sig", "exactly-grace", 60);
+    it.companion(".sig", "to-come.sig", 900).companion(".sig", "from-the-future", -5);
+    // Names that only look like companions.
+    it.image(&format!("sha256-{}.sigs", digest("b20").hex()), 3100);
+    it.image(&format!("sha256-{}", &digest("b20").hex()[1..]), 3101);
+    it.image(&format!("sha256-{}.sig.sig", digest("b20").hex()), 3102);
+    // Referrers under ordinary names: of what stays, of what goes, of what is nowhere, of itself.
+    it.manifest("sbom-b20", &[], Some("b20")).tag("sbom-b20", "sbom-b20", 6);
+    it.manifest("sbom-b1", &[], Some("b1")).tag("sbom-b1", "sbom-b1", 1);
+    it.manifest("scan-sbom-b20", &[], Some("sbom-b20")).tag("scan-of-sbom-b20", "scan-sbom-b20", 4001);
+    it.manifest("sbom-nowhere", &[], Some("nowhere")).tag("sbom-nowhere", "sbom-nowhere", 3200);
+    it.manifest("loop", &[], Some("loop")).tag("loop", "loop", 3201);
+    // A child platform that is a companion by its subject, as BuildKit's attestations are not but could be.
+    it.manifest("att-multi", &[], Some("multi")).tag("att-multi", "att-multi", 38);
+    it
+}
+
+#[test]
+fn tables() {
+    let all = everything();
+    assert!(all.tags.len() >= 60, "{}", all.tags.len());
+    for (name, policy) in [
+        ("keep_1", policy(1)),
+        ("keep_3_future_times_first", policy(3)),
+        ("keep_5", policy(5)),
+        ("keep_10", policy(10)),
+        ("keep_30_cuts_through_the_tie", policy(30)),
+        ("keep_all", policy(1000)),
+        ("keep_none", policy(0)),
+        ("keep_10_no_grace", Policy { keep_last: 10, grace: SignedDuration::ZERO }),
+        ("keep_10_grace_of_a_week", Policy { keep_last: 10, grace: SignedDuration::from_hours(168) }),
+    ] {
+        insta::assert_snapshot!(name, all.table(policy));
+    }
+}
+
+#[test]
+fn one_doubtful_tag_stays_among_others_that_go() {
+    let mut all = Fixture::default();
+    all.image("a", 3).image("b", 2).image("c", 1).doubtful("d");
+    insta::assert_snapshot!("one_doubtful_tag", all.table(policy(1)));
+    all.in_doubt = true;
+    insta::assert_snapshot!("a_repository_in_doubt", all.table(policy(1)));
+}
+
+#[test]
+fn ties_are_broken_by_natural_order() {
+    let mut tied = Fixture::default();
+    for tag in ["b9", "b10", "b1", "b11", "b2"] {
+        tied.image(tag, 7);
+    }
+    let kept: Vec<String> =
+        tied.verdicts(policy(2)).into_iter().filter(|(_, it)| it.keep).map(|(tag, _)| tag).collect();
+    assert_eq!(kept, ["b10", "b11"]);
+}
+
+#[test]
+fn times_to_come_rank_as_now_among_themselves_by_name() {
+    let mut future = Fixture::default();
+    future.image("a", -5000).image("b", -1).image("c", 0);
+    let kept = |keep| future.verdicts(policy(keep)).into_iter().filter(|(_, it)| it.keep).map(|(tag, _)| tag);
+    assert_eq!(kept(1).collect::<Vec<_>>(), ["c"]);
+    assert_eq!(kept(2).collect::<Vec<_>>(), ["b", "c"]);
+}
+
+/// A random repository: images and companions of each other over a small set of manifests.
+fn fixtures() -> impl Strategy<Value = Fixture> {
+    let edges = proptest::collection::vec((0..10_usize, 0..12_usize, any::<bool>()), 0..14);
+    let tags = proptest::collection::vec((0..12_usize, -20_i64..150, 0..5_u8), 1..25);
+    (edges, tags).prop_map(|(edges, tags)| {
+        let names: Vec<String> = (0..12).map(|number| format!("m{number}")).collect();
+        let mut children: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        let mut subjects: BTreeMap<usize, &str> = BTreeMap::new();
+        for (from, to, refers) in edges {
+            if refers {
+                subjects.insert(from, &names[to]);
+            } else {
+                children.entry(from).or_default().push(&names[to]);
+            }
+        }
+        let mut fixture = Fixture::default();
+        for (number, name) in names.iter().enumerate().take(10) {
+            let children = children.get(&number).map_or(&[][..], Vec::as_slice);
+            fixture.manifest(name, children, subjects.get(&number).copied());
+        }
+        for (position, (image, minutes, kind)) in (0..).zip(tags) {
+            // Tags of one repository have names of their own.
+            let tag = match kind {
+                0 => format!("sha256-{}.sig", digest(&names[(image + 5) % 12]).hex()),
+                1 => format!("sha256-{}", digest(&names[(image + 7) % 12]).hex()),
+                _ => format!("t{position}"),
+            };
+            if !fixture.tags.iter().any(|it| it.name.as_str() == tag) {
+                fixture.tag(&tag, &names[image], minutes);
+            }
+        }
+        fixture
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_tag_has_a_verdict_and_every_verdict_a_reason(fixture in fixtures(), keep in 0_u32..12) {
+        let repository = fixture.repository();
+        let verdicts = policy(keep).evaluate(&repository, &fixture.manifests, now());
+        prop_assert_eq!(verdicts.len(), repository.tags.len());
+        for verdict in &verdicts {
+            prop_assert!(!verdict.reasons.is_empty());
+            let keeps = |reason: &Reason| !matches!(reason, Reason::BeyondKeepLast { .. } | Reason::ImageGone { .. });
+            prop_assert!(verdict.reasons.iter().all(|reason| keeps(reason) == verdict.keep), "{:?}", verdict);
+            prop_assert!(!verdict.reasons.contains(&Reason::InDoubt));
+        }
+    }
+
+    #[test]
+    fn keeping_more_never_removes_more(fixture in fixtures(), keep in 0_u32..12, more in 1_u32..5) {
+        let (fewer, more) = (fixture.verdicts(policy(keep)), fixture.verdicts(policy(keep + more)));
+        for ((tag, few), (_, many)) in fewer.iter().zip(&more) {
+            prop_assert!(!few.keep || many.keep, "{}: {:?} but {:?}", tag, few, many);
+        }
+    }
+
+    #[test]
+    fn exactly_the_newest_images_are_kept_by_rank(fixture in fixtures(), keep in 0_u32..12) {
+        let ranks: Vec<(u32, bool)> = fixture.verdicts(policy(keep)).iter().filter_map(|(_, verdict)| match verdict.reasons[0] {
+            Reason::Newest { rank, .. } | Reason::BeyondKeepLast { rank, .. } => Some((rank, verdict.keep)),
+            _ => None,
+        }).collect();
+        for (rank, kept) in &ranks {
+            prop_assert_eq!(*kept, *rank <= keep);
+        }
+        let mut ranks: Vec<u32> = ranks.into_iter().map(|(rank, _)| rank).collect();
+        ranks.sort_unstable();
+        prop_assert_eq!(&ranks, &(1..=u32::try_from(ranks.len()).unwrap()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_companion_follows_an_image_that_stays(fixture in fixtures(), keep in 0_u32..12) {
+        let verdicts: BTreeMap<String, Verdict> = fixture.verdicts(policy(keep)).into_iter().collect();
+        for (tag, verdict) in &verdicts {
+            if let Some(Ok(subject)) = tag.strip_prefix("sha256-").map(|rest| {
+                Digest::from_parts(crate::model::Algorithm::Sha256, rest.trim_end_matches(".sig"))
+            }) {
+                let stays = fixture.tags.iter().any(|it| it.digest() == Some(&subject) && verdicts[it.name.as_str()].keep);
+                prop_assert!(verdict.keep || !stays, "{} goes, its image stays", tag);
+            }
+        }
+    }
+
+    #[test]
+    fn a_repository_in_doubt_loses_nothing(mut fixture in fixtures(), keep in 0_u32..12) {
+        fixture.in_doubt = true;
+        for (tag, verdict) in fixture.verdicts(policy(keep)) {
+            prop_assert!(verdict.keep, "{}", tag);
+        }
+    }
+
+    #[test]
+    fn a_companion_takes_no_place(
+        fixture in fixtures(),
+        companions in proptest::collection::vec((0..14_usize, -20_i64..150, any::<bool>()), 1..6),
+        keep in 0_u32..12,
+    ) {
+        let before: BTreeMap<String, Verdict> = fixture.verdicts(policy(keep)).into_iter().collect();
+        let mut with = fixture.clone();
+        for (position, (image, minutes, own)) in (0..).zip(companions) {
+            let tag = format!("sha256-{}.att", digest(&format!("m{image}")).hex());
+            // With a manifest of its own, or with one that another tag has too.
+            let target = if own { format!("c{position}") } else { "m3".to_owned() };
+            if own {
+                with.manifest(&target, &[], None);
+            }
+            if !with.tags.iter().any(|it| it.name.as_str() == tag) {
+                with.tag(&tag, &target, minutes);
+            }
+        }
+        for (tag, verdict) in with.verdicts(policy(keep)) {
+            let Some(earlier) = before.get(&tag) else { continue };
+            if matches!(earlier.reasons[0], Reason::Newest { .. } | Reason::BeyondKeepLast { .. }) {
+                prop_assert_eq!(earlier, &verdict, "{}", tag);
+            } else {
+                prop_assert!(verdict.keep || !earlier.keep, "{} went for a companion", tag);
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_input_decides_nothing(fixture in fixtures(), keep in 0_u32..12, seed in any::<u64>()) {
+        let repository = fixture.repository();
+        let mut shuffled = repository.clone();
+        let key = |tag: &Tag| Digest::of(format!("{seed}{}", tag.name).as_bytes());
+        shuffled.tags.sort_by_key(key);
+        let verdicts = |repository: &Repository| -> BTreeMap<String, (bool, Option<Reason>)> {
+            let verdicts = policy(keep).evaluate(repository, &fixture.manifests, now());
+            // Of two young orphans that serve each other, the first is kept for its age and the other follows
+            // it; both stay, so only an image's reason has to be the same.
+            let reason = |verdict: &Verdict| {
+                let reason = verdict.reasons[0].clone();
+                Some(reason).filter(|it| !matches!(it, Reason::FollowsImage { .. } | Reason::ImageMayCome { .. }))
+            };
+            repository.tags.iter().zip(&verdicts).map(|(tag, it)| (tag.name.to_string(), (it.keep, reason(it)))).collect()
+        };
+        prop_assert_eq!(verdicts(&repository), verdicts(&shuffled));
+    }
+}

@@ -1,165 +1,17 @@
-//! The blobs' part of a sweep: what is garbage, whether the collector may run, what came back.
+//! The collector's part of a sweep: whether it may run, its run, what came back.
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
-
 use super::Sweep;
-use crate::cli::EngineChoice;
-use crate::config::Collection;
-use crate::config::registry::RegistryConfig;
-use crate::gc::mark::{self, Fate, Holder, Marks};
+use super::engine::Engine;
+use super::reclaim::Reclaim;
+use crate::gc::mark::Fate;
 use crate::gc::stock::{Collector, Proposal, RunError};
-use crate::model::{Code, Digest, Expected, Inventory, Place, Problem, Severity};
-use crate::plan::{self, Blobs};
+use crate::model::{Code, Digest, Inventory, Problem, Severity};
+use crate::plan::Blobs;
 use crate::report::{CollectionReport, CollectionStatus};
 use crate::stop::Interrupted;
-use crate::store::{Store, StoreLock};
-
-/// What reclaims the blobs of this sweep.
-#[derive(Debug)]
-pub(super) enum Engine {
-    /// Nothing: it is turned off.
-    Off,
-    /// The stock collector.
-    Stock(Collector),
-    /// It should be the stock collector, and that cannot be had.
-    Unusable(String),
-    /// It would delete what it should not, so blobs are left alone.
-    Refused(String),
-    /// It would collect another store, so the settings contradict each other: nothing is done.
-    Elsewhere(String),
-}
-
-impl Engine {
-    /// Looks whether the collector can be had, and would work on this store.
-    pub(super) fn prepare(settings: Option<&Collection>, store: &Store) -> Self {
-        let Some(settings) = settings else { return Self::Off };
-        let config = match RegistryConfig::load(&settings.config, &settings.environment) {
-            Ok(config) => config,
-            Err(error) => {
-                return Self::Unusable(format!(
-                    "blobs are not reclaimed: {error}; see JANITOR_REGISTRY_CONFIG"
-                ));
-            }
-        };
-        if !store.is_at(&config.root_directory) {
-            return Self::Elsewhere(format!(
-                "JANITOR_DATA_DIR={} is not the rootdirectory that the registry's collector would work on, {} (from {} and the REGISTRY_ variables)",
-                store.data_dir().display(),
-                config.root_directory.display(),
-                settings.config.display()
-            ));
-        }
-        if config.is_proxy {
-            return Self::Elsewhere(format!(
-                "{} makes the registry a pull-through cache, which expires its content itself",
-                settings.config.display()
-            ));
-        }
-        if let Some(cache) = config.cache {
-            return Self::Refused(format!(
-                "blobs are not reclaimed: the registry remembers blobs in a cache (storage.cache.blobdescriptor: {cache} in {}), so later pushes would rely on blobs that are gone; turn it off there or set REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR='' for the registry and the janitor, then restart both",
-                settings.config.display()
-            ));
-        }
-        match Collector::find(&settings.binary, &settings.search) {
-            Some(binary) => {
-                Self::Stock(Collector { binary, config: settings.config.clone(), timeout: settings.timeout })
-            }
-            None => Self::Unusable(format!(
-                "blobs are not reclaimed: {} the registry's collector, and its binary {:?} was not found; set JANITOR_REGISTRY_BIN to it, run the janitor in an image that has it, or set RUN_GC=false",
-                match settings.engine {
-                    EngineChoice::Auto => "GC_ENGINE=auto runs",
-                    EngineChoice::Registry => "GC_ENGINE=registry is",
-                },
-                settings.binary.display()
-            )),
-        }
-    }
-}
-
-/// What can be reclaimed, decided before the collector runs.
-pub(super) struct Reclaim {
-    marks: Marks,
-    plan: Blobs,
-    in_doubt: bool,
-    pub(super) bytes_before: u64,
-}
-
-impl Reclaim {
-    /// Finds the blobs that nothing references once `going` is gone, and reads their ages.
-    pub(super) fn plan(
-        sweep: &mut Sweep<'_>,
-        inventory: &Inventory,
-        going: &[Expected],
-        in_doubt: bool,
-    ) -> Result<Self, Interrupted> {
-        let going: Vec<(u32, Digest)> = going
-            .iter()
-            .filter_map(|expected| match &expected.place {
-                Place::Revision(name, digest) => {
-                    let at = inventory.repositories.binary_search_by(|it| it.name.cmp(name)).ok()?;
-                    Some((u32::try_from(at).ok()?, digest.clone()))
-                }
-                _ => None,
-            })
-            .collect();
-        let in_doubt = in_doubt || inventory.in_doubt();
-        let mut marks = mark::blobs(inventory, &going);
-        let mut plan = Blobs::default();
-        if !in_doubt {
-            let garbage: Vec<Digest> = marks.garbage(inventory).map(|(_, digest)| digest.clone()).collect();
-            let (ages, problems) = sweep.store.blob_ages(&garbage, sweep.stop)?;
-            sweep.findings.extend(problems);
-            let is_garbage: HashSet<&Digest> = garbage.iter().collect();
-            let links: Vec<Place> = inventory
-                .repositories
-                .iter()
-                .flat_map(|repository| {
-                    let layers = repository.layers.iter().filter(|layer| is_garbage.contains(layer));
-                    layers.map(|layer| Place::Layer(repository.name.clone(), layer.clone()))
-                })
-                .collect();
-            let (times, problems) = sweep.store.link_times(&links, sweep.stop)?;
-            sweep.findings.extend(problems);
-            let links: Vec<(Place, Option<Timestamp>)> = links.into_iter().zip(times).collect();
-            for age in &ages {
-                if let Ok(at) = inventory.blobs.binary_search(&age.digest) {
-                    marks.sizes[at] = age.size_bytes;
-                }
-            }
-            plan = plan::blobs(ages, &links, sweep.grace());
-        }
-        let bytes_before = marks.sizes.iter().sum();
-        Ok(Self { marks, plan, in_doubt, bytes_before })
-    }
-
-    /// Who alone held how many bytes of what is reclaimed.
-    pub(super) fn reclaimable(&self) -> impl Iterator<Item = (Holder, u64)> {
-        let fates = self.marks.fates.iter().zip(&self.marks.sizes).zip(&self.marks.holders);
-        fates.filter(|((fate, _), _)| **fate == Fate::Garbage).map(|((_, size), holder)| (*holder, *size))
-    }
-
-    /// The blobs that kept images need, with their sizes as far as they are known.
-    pub(super) fn kept(&self, inventory: &Inventory) -> Vec<(Digest, u64)> {
-        let fates = inventory.blobs.iter().zip(&self.marks.sizes).zip(&self.marks.fates);
-        fates
-            .filter(|(_, fate)| **fate == Fate::Kept)
-            .map(|((digest, size), _)| (digest.clone(), *size))
-            .collect()
-    }
-
-    pub(super) fn held_until(&self) -> Option<Timestamp> {
-        self.plan.held_until
-    }
-
-    /// Blobs, and their bytes, that nothing kept needs.
-    fn not_kept(&self) -> (usize, u64) {
-        let sizes = self.marks.fates.iter().zip(&self.marks.sizes).filter(|(fate, _)| **fate != Fate::Kept);
-        sizes.fold((0, 0), |(count, bytes), (_, size)| (count + 1, bytes + size))
-    }
-}
+use crate::store::StoreLock;
 
 /// What came of it.
 pub(super) struct Collected {

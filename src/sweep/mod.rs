@@ -8,10 +8,15 @@
 //! store can be called from it: every such call asks for the lock.
 
 mod collect;
+mod empty;
+mod engine;
 mod laps;
+mod manifests;
 mod outcome;
+mod reclaim;
+mod settle;
+mod verify;
 
-use std::collections::HashSet;
 use std::io;
 use std::time::Duration;
 
@@ -20,17 +25,16 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply;
 use crate::check;
 use crate::config::Config;
-use crate::model::{
-    Code, Digest, Expected, Inventory, LinkAge, Place, Problem, RepoName, Repository, Severity,
-};
-use crate::plan::{self, Grace, Revisions};
+use crate::model::{Code, Expected, Inventory, Place, Problem, Severity};
+use crate::plan::{self, Grace};
 use crate::policy::Verdict;
 use crate::report::SweepReport;
 use crate::stop::{Interrupted, Stop};
-use crate::store::{Batch, LockError, OpenError, StorageClock, Store, StoreLock};
-use collect::{Engine, Reclaim};
+use crate::store::{LockError, OpenError, StorageClock, Store, StoreLock};
+use engine::Engine;
 use laps::Laps;
 use outcome::Outcomes;
+use reclaim::Reclaim;
 
 /// A difference of clocks that is worth telling.
 const SKEW_TOLD: SignedDuration = SignedDuration::from_mins(5);
@@ -283,216 +287,6 @@ impl<'a> Sweep<'a> {
         Grace { age: self.config.grace, now: self.clock.now() }
     }
 
-    /// Decides on manifests that no tag reaches. `removed` tags are no longer in the inventory.
-    fn plan_revisions(
-        &mut self,
-        inventory: &Inventory,
-        removed: &[Expected],
-    ) -> Result<Revisions, Interrupted> {
-        if !self.config.delete_untagged {
-            return Ok(Revisions::default());
-        }
-        let candidates = plan::unreachable(inventory, removed);
-        if inventory.in_doubt() {
-            let held = candidates.into_iter().map(|candidate| candidate.place).collect();
-            return Ok(Revisions { held, ..Revisions::default() });
-        }
-        if candidates.is_empty() {
-            return Ok(Revisions::default());
-        }
-        let doubts = self.doubtful_links(inventory, &candidates)?;
-        if !doubts.is_empty() {
-            self.findings.extend(doubts.iter().cloned());
-            let held = candidates.into_iter().map(|candidate| candidate.place).collect();
-            return Ok(Revisions { held, doubts, ..Revisions::default() });
-        }
-        let places: Vec<Place> = candidates.iter().map(|candidate| candidate.place.clone()).collect();
-        let mut ages = self.store.link_ages(&places, self.stop)?;
-        if ages.iter().any(|age| matches!(age, LinkAge::Doubt(_))) {
-            // Registry 2.8 truncates a link before it writes it: give it a moment.
-            self.stop.wait(Duration::from_secs(1))?;
-            ages = self.store.link_ages(&places, self.stop)?;
-        }
-        // The stock collector knows no age, and any young blob that nothing references puts it off;
-        // so with it, a manifest whose tag was removed waits until its blobs are old enough too.
-        let needs_no_age = self.config.collection.is_none();
-        let mut plan = plan::revisions(inventory, &candidates, ages, needs_no_age, self.grace());
-        self.findings.extend(plan.doubts.iter().cloned());
-        plan.held.sort_unstable();
-        self.held_until = plan.held_until;
-        Ok(plan)
-    }
-
-    /// Looks at the links of the revisions that are to stay, since something is about to go.
-    fn doubtful_links(
-        &self,
-        inventory: &Inventory,
-        but: &[plan::Candidate],
-    ) -> Result<Vec<Problem>, Interrupted> {
-        let but: HashSet<&Place> = but.iter().map(|candidate| &candidate.place).collect();
-        let all = inventory.repositories.iter().flat_map(|repository| {
-            let place = |digest: &Digest| Place::Revision(repository.name.clone(), digest.clone());
-            repository.revisions.iter().map(place)
-        });
-        let places: Vec<Place> = all.filter(|place| !but.contains(place)).collect();
-        self.store.bad_links(&places, self.stop)
-    }
-
-    /// The repositories that hold nothing and are old enough to go, each with its layer links.
-    fn empty_repositories(
-        &mut self,
-        inventory: &Inventory,
-    ) -> Result<Vec<(RepoName, Vec<Expected>)>, Interrupted> {
-        let mut empty = Vec::new();
-        if inventory.in_doubt() || !self.config.delete_untagged {
-            return Ok(empty);
-        }
-        for repository in plan::empty_repositories(inventory) {
-            self.stop.check()?;
-            let grace = self.grace();
-            match self.store.idle_since(&repository.name) {
-                Ok(Some(idle)) if grace.is_over(idle) => {}
-                Ok(_) => continue,
-                Err(error) => {
-                    self.failed(repository.name.to_string(), &error);
-                    continue;
-                }
-            }
-            let name = &repository.name;
-            let places: Vec<Place> =
-                repository.layers.iter().map(|layer| Place::Layer(name.clone(), layer.clone())).collect();
-            let ages = self.store.link_ages(&places, self.stop)?;
-            let aliases = |digest: &Digest| {
-                let alias = repository.aliases.iter().find(|(alias, _)| alias == digest);
-                alias.map_or(digest, |(_, blob)| blob).clone()
-            };
-            let mut doubts = Vec::new();
-            let old: Option<Vec<Expected>> = places
-                .into_iter()
-                .zip(ages)
-                .map(|(place, age)| {
-                    let link = match age {
-                        LinkAge::Doubt(problem) => {
-                            doubts.push(problem);
-                            return None;
-                        }
-                        LinkAge::Written(at) if grace.is_over(at) => match &place {
-                            Place::Layer(_, digest) => Some((aliases(digest), at)),
-                            _ => return None,
-                        },
-                        LinkAge::Empty(at) if grace.is_over(at) => None,
-                        _ => return None,
-                    };
-                    Some(Expected { place, link })
-                })
-                .collect();
-            self.findings.append(&mut doubts);
-            empty.extend(old.map(|links| (name.clone(), links)));
-        }
-        Ok(empty)
-    }
-
-    /// Waits, looks a second time, puts back what is needed again, and deletes the rest of the trash.
-    fn settle(
-        &mut self,
-        batch: Batch<'_>,
-        taken: &[Expected],
-        is_stuck: bool,
-        inventory: &mut Inventory,
-    ) -> Result<HashSet<Place>, Interrupted> {
-        let mut rescued = HashSet::new();
-        if taken.is_empty() {
-            return Ok(rescued);
-        }
-        if !self.config.settle.is_zero() {
-            let wait = humantime::format_duration(self.config.settle);
-            tracing::info!(
-                "waiting {wait} for pushes under way, before the second look that permits deleting"
-            );
-            self.stop.wait(self.config.settle)?;
-        }
-        // A registry 2.8 that had a link open may have written into it after the rename.
-        let unchanged = batch.recheck(taken, self.stop)?;
-        let (same, changed): (Vec<_>, Vec<_>) = taken.iter().zip(unchanged).partition(|(_, same)| *same);
-        let changed: Vec<Place> = changed.into_iter().map(|(expected, _)| expected.place.clone()).collect();
-        let others: Vec<Expected> = same
-            .into_iter()
-            .map(|(expected, _)| expected)
-            .filter(|it| !matches!(it.place, Place::Tag(..)))
-            .cloned()
-            .collect();
-        let mut all_back = self.rescue(&batch, &changed, &mut rescued)?;
-
-        let mut names: Vec<RepoName> = others
-            .iter()
-            .map(|other| &other.place)
-            .chain(&changed)
-            .map(|place| place.repository().clone())
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
-        inventory
-            .manifests
-            .extend(look.new_manifests.iter().map(|(digest, it)| (digest.clone(), it.clone())));
-        let back = apply::needed_back(&others, &look, &inventory.manifests);
-        all_back &= self.rescue(&batch, &back, &mut rescued)?;
-        self.findings.extend(look.problems);
-        replace(inventory, look.repositories, &names);
-        for place in back {
-            give_back(inventory, place);
-        }
-        if !all_back || is_stuck {
-            // What could not be put back stays pending, and the next sweep tries again.
-            return Ok(rescued);
-        }
-        if let Err(error) = batch.condemn() {
-            self.failed("janitor/trash".into(), &error);
-            return Ok(rescued);
-        }
-        let problems = batch.delete(self.stop)?;
-        self.findings.extend(problems);
-        Ok(rescued)
-    }
-
-    fn rescue(
-        &mut self,
-        batch: &Batch<'_>,
-        back: &[Place],
-        rescued: &mut HashSet<Place>,
-    ) -> Result<bool, Interrupted> {
-        let rescue = apply::rescue(batch, back, self.stop)?;
-        let all_back = rescue.rescued.len() == back.len();
-        rescued.extend(rescue.rescued);
-        self.findings.extend(rescue.problems);
-        Ok(all_back)
-    }
-
-    /// Checks every kept tag, down to the data of each blob that it needs; what seems broken is looked
-    /// at again before it is called so.
-    fn verify(
-        &self,
-        inventory: &mut Inventory,
-        kept: &[(Digest, u64)],
-    ) -> Result<Vec<check::Broken>, Interrupted> {
-        let lost = self.store.lost_blobs(kept, self.stop)?;
-        let whole = |inventory: &mut Inventory| {
-            inventory.blobs.retain(|digest| lost.binary_search(digest).is_err());
-            check::verify(inventory)
-        };
-        let broken = whole(inventory);
-        if broken.is_empty() {
-            return Ok(broken);
-        }
-        let mut names: Vec<RepoName> = broken.into_iter().map(|broken| broken.repository).collect();
-        names.dedup();
-        let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
-        inventory.manifests.extend(look.new_manifests);
-        replace(inventory, look.repositories, &names);
-        (inventory.blobs, _) = self.store.list_blobs(self.stop)?;
-        Ok(whole(inventory))
-    }
-
     fn failed(&mut self, path: String, error: &io::Error) {
         self.findings.push(Problem {
             severity: Severity::Error,
@@ -506,42 +300,5 @@ impl<'a> Sweep<'a> {
 
     fn lap(&mut self, name: &'static str) {
         self.laps.lap(name, self.store.io_counts().total());
-    }
-}
-
-/// Puts what a later look found in place of what an earlier one did; positions stay the same.
-fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names: &[RepoName]) {
-    let at = |inventory: &Inventory, name: &RepoName| {
-        inventory.repositories.binary_search_by(|repository| repository.name.cmp(name)).ok()
-    };
-    for name in names {
-        if let Some(at) = at(inventory, name) {
-            let repository = &mut inventory.repositories[at];
-            repository.tags.clear();
-            repository.revisions.clear();
-            repository.layers.clear();
-        }
-    }
-    for repository in looked {
-        if let Some(at) = at(inventory, &repository.name) {
-            inventory.repositories[at] = repository;
-        }
-    }
-}
-
-/// Takes up again what was put back after the later look.
-fn give_back(inventory: &mut Inventory, place: Place) {
-    let name = place.repository();
-    let found = inventory.repositories.binary_search_by(|repository| repository.name.cmp(name));
-    let Ok(at) = found else { return };
-    let repository = &mut inventory.repositories[at];
-    let (list, digest) = match place {
-        Place::Revision(_, digest) => (&mut repository.revisions, digest),
-        Place::Layer(_, digest) => (&mut repository.layers, digest),
-        // The later look was taken after tags were put back, and has them.
-        Place::Tag(..) => return,
-    };
-    if let Err(position) = list.binary_search(&digest) {
-        list.insert(position, digest);
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Sweep;
-use super::collect::{Collected, Reclaim};
+use super::collect::Collected;
+use super::reclaim::Reclaim;
 use crate::apply::Applied;
 use crate::check::Broken;
 use crate::gc::mark::Holder;

@@ -1,0 +1,85 @@
+//! The manifests that a scan needs, from tags and revisions down through indexes.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Scanner, WRITE_IN_PROGRESS};
+use crate::model::{Code, Digest, Manifest, Problem, Repository, Severity, Tag};
+use crate::stop::Interrupted;
+use crate::store::layout;
+use crate::store::manifests::ManifestRead;
+
+impl Scanner<'_> {
+    /// Reads every manifest that a tag, a revision or an index names, once.
+    pub(super) fn read_manifests(
+        &self,
+        repositories: &mut [Repository],
+        known: &HashMap<Digest, Manifest>,
+        present: impl Fn(&Digest) -> bool,
+    ) -> Result<HashMap<Digest, Manifest>, Interrupted> {
+        let mut manifests: HashMap<Digest, Manifest> = HashMap::new();
+        let mut seen: HashSet<Digest> = HashSet::new();
+        let mut bad: HashSet<Digest> = HashSet::new();
+        let mut absent: HashSet<Digest> = HashSet::new();
+        let mut wanted: Vec<Digest> = repositories
+            .iter()
+            .flat_map(|repository| {
+                repository.tags.iter().filter_map(Tag::digest).chain(&repository.revisions)
+            })
+            .cloned()
+            .collect();
+        // Tags and revisions must be manifests; what an index lists may as well be a plain blob.
+        let mut must_be_manifests = true;
+        loop {
+            wanted.sort_unstable();
+            wanted.dedup();
+            wanted.retain(|digest| !known.contains_key(digest) && !seen.contains(digest));
+            seen.extend(wanted.iter().cloned());
+            absent.extend(wanted.extract_if(.., |digest| !present(digest)));
+            if wanted.is_empty() {
+                break;
+            }
+            let reads =
+                self.store.read_manifests(&wanted, must_be_manifests, WRITE_IN_PROGRESS, self.stop)?;
+            let mut children = Vec::new();
+            for (digest, read) in reads {
+                match read {
+                    ManifestRead::Manifest(manifest) => {
+                        children.extend(manifest.children.iter().filter_map(|child| {
+                            let small =
+                                child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES);
+                            small.then(|| child.digest.clone())
+                        }));
+                        manifests.insert(digest, manifest);
+                    }
+                    ManifestRead::Blob => {}
+                    ManifestRead::Absent => {
+                        absent.insert(digest);
+                    }
+                    ManifestRead::Doubt(problem) => {
+                        self.report(problem);
+                        bad.insert(digest);
+                    }
+                }
+            }
+            wanted = children;
+            must_be_manifests = false;
+        }
+        for repository in repositories {
+            let tagged = || repository.tags.iter().filter_map(Tag::digest);
+            repository.in_doubt |= tagged().chain(&repository.revisions).any(|digest| bad.contains(digest));
+            if let Some(digest) = tagged().find(|digest| absent.contains(*digest)) {
+                repository.in_doubt = true;
+                self.report(Problem {
+                    severity: Severity::Doubt,
+                    code: Code::ManifestMissing,
+                    repository: Some(repository.name.clone()),
+                    path: format!("{}/{}", layout::BLOBS, layout::blob_dir(digest)),
+                    cause: "a tag names this manifest, and it is not there; what else it needs is unknown"
+                        .into(),
+                    remedy: "push the image again, or delete the tag".into(),
+                });
+            }
+        }
+        Ok(manifests)
+    }
+}

@@ -1,0 +1,195 @@
+//! One look at the store: repositories, tags, revisions, layer links, manifests and blob names.
+//!
+//! Cost in round trips: a listing for each directory that leads to a repository; six more
+//! directories for a repository; one file for a tag and one for a manifest; a listing for each of
+//! the 256 blob shards. `_uploads`, layers' and configs' bytes, revision links, layer links and a
+//! tag's `index` are not touched.
+//!
+//! The order matters beside a live registry: a push writes its blobs before its links, so links are
+//! read first and blobs listed afterwards, and whatever a link names is in the listing.
+
+mod again;
+mod gather;
+mod repository;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rayon::prelude::*;
+
+use super::Store;
+use super::io::Kind;
+use super::layout;
+use crate::model::{Code, Digest, Inventory, Manifest, Problem, RepoName, Repository, Severity};
+use crate::stop::{Interrupted, Stop};
+
+/// How long a registry may take to fill a link that it has just truncated.
+pub(in crate::store) const WRITE_IN_PROGRESS: Duration = Duration::from_secs(1);
+
+/// A later look at some repositories.
+#[derive(Debug)]
+pub struct Look {
+    /// The repositories as they are now; one that is gone has no entry.
+    pub repositories: Vec<Repository>,
+    /// Manifests that were not known before.
+    pub new_manifests: HashMap<Digest, Manifest>,
+    /// What was not as expected.
+    pub problems: Vec<Problem>,
+}
+
+impl Store {
+    /// Looks at the whole store. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for. What cannot be read is not an error but a
+    /// [`Problem`] in the inventory.
+    pub fn scan(&self, stop: &Stop) -> Result<Inventory, Interrupted> {
+        let scanner = Scanner::new(self, stop);
+        let found = Mutex::new(Vec::new());
+        self.pool.install(|| {
+            rayon::scope(|scope| scanner.walk(scope, layout::REPOSITORIES, &found));
+        });
+        stop.check()?;
+        let mut repositories = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        scanner.read_doubtful_tags_again(&mut repositories)?;
+        repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+
+        let (blobs, problems) = self.list_blobs(stop)?;
+        scanner.report_all(problems);
+        let present = |digest: &Digest| blobs.binary_search(digest).is_ok();
+        let manifests = scanner.read_manifests(&mut repositories, &HashMap::new(), present)?;
+        Ok(Inventory { repositories, manifests, blobs, problems: scanner.into_problems() })
+    }
+
+    /// Looks at some repositories again, reading only manifests that are not `known` yet.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn look_again(
+        &self,
+        names: &[RepoName],
+        known: &HashMap<Digest, Manifest>,
+        stop: &Stop,
+    ) -> Result<Look, Interrupted> {
+        let scanner = Scanner::new(self, stop);
+        let mut repositories: Vec<Repository> = self
+            .pool
+            .install(|| names.par_iter().filter_map(|name| scanner.repository_by_name(name)).collect());
+        stop.check()?;
+        scanner.read_doubtful_tags_again(&mut repositories)?;
+        let new_manifests = scanner.read_manifests(&mut repositories, known, |_| true)?;
+        Ok(Look { repositories, new_manifests, problems: scanner.into_problems() })
+    }
+}
+
+struct Scanner<'a> {
+    store: &'a Store,
+    stop: &'a Stop,
+    problems: Mutex<Vec<Problem>>,
+}
+
+impl<'a> Scanner<'a> {
+    const fn new(store: &'a Store, stop: &'a Stop) -> Self {
+        Self { store, stop, problems: Mutex::new(Vec::new()) }
+    }
+
+    fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+        problems.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
+        problems
+    }
+
+    fn report_all(&self, problems: Vec<Problem>) {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).extend(problems);
+    }
+
+    fn report(&self, problem: Problem) {
+        self.report_all(vec![problem]);
+    }
+
+    fn walk<'s>(&'s self, scope: &rayon::Scope<'s>, path: &str, found: &'s Mutex<Vec<Repository>>) {
+        if self.stop.check().is_err() {
+            return;
+        }
+        let name = path.strip_prefix(layout::REPOSITORIES).unwrap_or_default().trim_start_matches('/');
+        let listed = self.store.io.open_dir(&self.store.root, path).and_then(|dir| {
+            let entries = self.store.io.list(&dir)?;
+            Ok((dir, entries))
+        });
+        let (dir, entries) = match listed {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.still_there(path) => {
+                return;
+            }
+            Err(error) => return self.report(unreadable(Path::new(path), None, &error)),
+        };
+        let is_dir = |wanted| entries.iter().any(|entry| entry.name == wanted && entry.kind == Kind::Dir);
+        if is_dir(layout::MANIFESTS) || is_dir(layout::LAYERS) {
+            match name.parse::<RepoName>() {
+                Ok(name) => {
+                    let repository = self.repository(name, &dir);
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push(repository);
+                }
+                Err(error) => self.report(Problem {
+                    severity: Severity::Doubt,
+                    code: Code::OddName,
+                    repository: None,
+                    path: path.to_owned(),
+                    cause: format!("it looks like a repository, but it is {error}"),
+                    remedy: "move it out of the store if the registry did not make it".into(),
+                }),
+            }
+        }
+        drop(dir);
+        for entry in entries {
+            let child = format!("{path}/{}", entry.name);
+            match entry.kind {
+                Kind::Dir if entry.name.starts_with('_') => {}
+                Kind::Dir => scope.spawn(move |scope| self.walk(scope, &child, found)),
+                Kind::File => self.report(odd(Severity::Note, Code::OddName, None, Path::new(&child), "a file where repositories are")),
+                Kind::Other => self.report(odd(
+                    Severity::Doubt,
+                    Code::OddKind,
+                    None,
+                    Path::new(&child),
+                    "neither a directory nor a file; symbolic links are not followed, so what is behind it is unknown",
+                )),
+            }
+        }
+    }
+
+    fn still_there(&self, path: &str) -> bool {
+        !matches!(self.store.io.stat(&self.store.root, path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+pub(in crate::store) fn unreadable(path: &Path, repository: Option<&RepoName>, error: &io::Error) -> Problem {
+    Problem {
+        severity: Severity::Doubt,
+        code: Code::Unreadable,
+        repository: repository.cloned(),
+        path: path.display().to_string(),
+        cause: error.to_string(),
+        remedy: "check the storage and its permissions; the janitor must run as the registry's user".into(),
+    }
+}
+
+pub(in crate::store) fn odd(
+    severity: Severity,
+    code: Code,
+    repository: Option<&RepoName>,
+    path: &Path,
+    cause: &str,
+) -> Problem {
+    Problem {
+        severity,
+        code,
+        repository: repository.cloned(),
+        path: path.display().to_string(),
+        cause: cause.into(),
+        remedy: "the registry does not make such a thing; move it out of the store".into(),
+    }
+}

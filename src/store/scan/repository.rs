@@ -1,0 +1,197 @@
+//! One repository: its tags, revisions and layer links.
+
+use std::io;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::{Scanner, odd, unreadable};
+use crate::model::{
+    Algorithm, Code, Digest, Problem, RepoName, Repository, Severity, Tag, TagName, TagState,
+};
+use crate::store::io::{Dir, Entry, Kind};
+use crate::store::layout;
+use crate::store::links::{self, Link};
+
+impl Scanner<'_> {
+    pub(super) fn repository_by_name(&self, name: &RepoName) -> Option<Repository> {
+        let path = layout::repository(name);
+        match self.store.io.open_dir(&self.store.root, &path) {
+            Ok(dir) => Some(self.repository(name.clone(), &dir)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.report(unreadable(Path::new(&path), Some(name), &error));
+                Some(Repository {
+                    name: name.clone(),
+                    tags: Vec::new(),
+                    revisions: Vec::new(),
+                    layers: Vec::new(),
+                    aliases: Vec::new(),
+                    in_doubt: true,
+                })
+            }
+        }
+    }
+
+    pub(super) fn repository(&self, name: RepoName, dir: &Dir) -> Repository {
+        let mut in_doubt = false;
+        let tags = self.tags(&name, dir, &mut in_doubt);
+        let revisions = self.digests(&name, dir, layout::REVISIONS, Severity::Doubt, &mut in_doubt);
+        let layers = self.digests(&name, dir, layout::LAYERS, Severity::Warning, &mut in_doubt);
+        let aliases = self.aliases(&name, dir, &layers, &mut in_doubt);
+        Repository { name, tags, revisions, layers, aliases, in_doubt }
+    }
+
+    fn tags(&self, name: &RepoName, dir: &Dir, in_doubt: &mut bool) -> Vec<Tag> {
+        let Some((dir, entries)) = self.list(name, dir, layout::TAGS, in_doubt) else {
+            return Vec::new();
+        };
+        let mut names: Vec<TagName> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match (entry.kind, entry.name.parse()) {
+                (Kind::Dir, Ok(tag)) => names.push(tag),
+                (Kind::File, _) => self.report(odd(
+                    Severity::Note,
+                    Code::OddName,
+                    Some(name),
+                    &dir.path().join(&entry.name),
+                    "a file where tags are",
+                )),
+                (Kind::Dir, Err(error)) => {
+                    *in_doubt = true;
+                    let cause = error.to_string();
+                    self.report(odd(
+                        Severity::Doubt,
+                        Code::OddName,
+                        Some(name),
+                        &dir.path().join(&entry.name),
+                        &cause,
+                    ));
+                }
+                (Kind::Other, _) => {
+                    *in_doubt = true;
+                    let path = dir.path().join(&entry.name);
+                    self.report(odd(
+                        Severity::Doubt,
+                        Code::OddKind,
+                        Some(name),
+                        &path,
+                        "neither a directory nor a file",
+                    ));
+                }
+            }
+        }
+        names
+            .into_par_iter()
+            .filter(|_| self.stop.check().is_ok())
+            .map(|tag| {
+                let state = match links::read(&self.store.io, &dir, &layout::current_link(&tag)) {
+                    Link::To(digest, pushed_at) => TagState::Linked { digest, pushed_at },
+                    Link::Missing | Link::Bad(_) | Link::Unreadable(_) => TagState::Doubtful,
+                };
+                Tag { name: tag, state }
+            })
+            .collect()
+    }
+
+    /// The digests that the directories below `<path>/<alg>` are named after.
+    fn digests(
+        &self,
+        name: &RepoName,
+        dir: &Dir,
+        path: &str,
+        weight: Severity,
+        in_doubt: &mut bool,
+    ) -> Vec<Digest> {
+        let Some((dir, algorithms)) = self.list(name, dir, path, in_doubt) else {
+            return Vec::new();
+        };
+        let mut digests = Vec::new();
+        for entry in algorithms {
+            let here = dir.path().join(&entry.name);
+            let known = layout::algorithm(&entry.name).filter(|_| entry.kind == Kind::Dir);
+            let Some(algorithm) = known else {
+                *in_doubt |= weight == Severity::Doubt;
+                self.report(odd(
+                    weight,
+                    Code::OddName,
+                    Some(name),
+                    &here,
+                    "not the directory of a digest algorithm",
+                ));
+                continue;
+            };
+            let Some((_, entries)) = self.list(name, &dir, &entry.name, in_doubt) else {
+                continue;
+            };
+            digests.reserve(entries.len());
+            for entry in entries {
+                match Digest::from_parts(algorithm, &entry.name) {
+                    Ok(digest) if entry.kind == Kind::Dir => digests.push(digest),
+                    _ => {
+                        let weight = if entry.kind == Kind::File { Severity::Note } else { weight };
+                        *in_doubt |= weight == Severity::Doubt;
+                        let path = here.join(&entry.name);
+                        self.report(odd(
+                            weight,
+                            Code::OddName,
+                            Some(name),
+                            &path,
+                            "not the directory of a digest",
+                        ));
+                    }
+                }
+            }
+        }
+        digests.sort_unstable();
+        digests
+    }
+
+    /// Follows the layer links that are filed under another algorithm than their blob.
+    fn aliases(
+        &self,
+        name: &RepoName,
+        dir: &Dir,
+        layers: &[Digest],
+        in_doubt: &mut bool,
+    ) -> Vec<(Digest, Digest)> {
+        let foreign = layers.iter().filter(|layer| layer.algorithm() != Algorithm::Sha256);
+        let follow = |layer: &Digest| {
+            let path = format!("{}/{}/link", layout::LAYERS, layout::link_dir(layer));
+            let problem = match links::read(&self.store.io, dir, &path) {
+                Link::To(blob, _) => return Some((layer.clone(), blob)),
+                Link::Missing => return None,
+                Link::Bad(cause) => Problem {
+                    severity: Severity::Doubt,
+                    code: Code::BadLink,
+                    repository: Some(name.clone()),
+                    path: dir.path().join(&path).display().to_string(),
+                    cause,
+                    remedy: "push the image again; until then it is unknown which blob this layer is".into(),
+                },
+                Link::Unreadable(error) => unreadable(&dir.path().join(&path), Some(name), &error),
+            };
+            *in_doubt = true;
+            self.report(problem);
+            None
+        };
+        foreign.filter_map(follow).collect()
+    }
+
+    fn list(&self, name: &RepoName, dir: &Dir, path: &str, in_doubt: &mut bool) -> Option<(Dir, Vec<Entry>)> {
+        let listed = self.store.io.open_dir(dir, path).and_then(|dir| {
+            let entries = self.store.io.list(&dir)?;
+            Ok((dir, entries))
+        });
+        match listed {
+            Ok(listed) => Some(listed),
+            // Asked for by name, not because a listing had it: a repository may lack any of these.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                *in_doubt = true;
+                self.report(unreadable(&dir.path().join(path), Some(name), &error));
+                None
+            }
+        }
+    }
+}

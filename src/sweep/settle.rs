@@ -1,0 +1,124 @@
+//! The wait, the second look that permits deleting, and what it puts back.
+
+use std::collections::HashSet;
+
+use super::Sweep;
+use crate::apply;
+use crate::model::{Expected, Inventory, Place, RepoName, Repository};
+use crate::stop::Interrupted;
+use crate::store::Batch;
+
+impl Sweep<'_> {
+    /// Waits, looks a second time, puts back what is needed again, and deletes the rest of the trash.
+    pub(super) fn settle(
+        &mut self,
+        batch: Batch<'_>,
+        taken: &[Expected],
+        is_stuck: bool,
+        inventory: &mut Inventory,
+    ) -> Result<HashSet<Place>, Interrupted> {
+        let mut rescued = HashSet::new();
+        if taken.is_empty() {
+            return Ok(rescued);
+        }
+        if !self.config.settle.is_zero() {
+            let wait = humantime::format_duration(self.config.settle);
+            tracing::info!(
+                "waiting {wait} for pushes under way, before the second look that permits deleting"
+            );
+            self.stop.wait(self.config.settle)?;
+        }
+        // A registry 2.8 that had a link open may have written into it after the rename.
+        let unchanged = batch.recheck(taken, self.stop)?;
+        let (same, changed): (Vec<_>, Vec<_>) = taken.iter().zip(unchanged).partition(|(_, same)| *same);
+        let changed: Vec<Place> = changed.into_iter().map(|(expected, _)| expected.place.clone()).collect();
+        let others: Vec<Expected> = same
+            .into_iter()
+            .map(|(expected, _)| expected)
+            .filter(|it| !matches!(it.place, Place::Tag(..)))
+            .cloned()
+            .collect();
+        let mut all_back = self.rescue(&batch, &changed, &mut rescued)?;
+
+        let mut names: Vec<RepoName> = others
+            .iter()
+            .map(|other| &other.place)
+            .chain(&changed)
+            .map(|place| place.repository().clone())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
+        inventory
+            .manifests
+            .extend(look.new_manifests.iter().map(|(digest, it)| (digest.clone(), it.clone())));
+        let back = apply::needed_back(&others, &look, &inventory.manifests);
+        all_back &= self.rescue(&batch, &back, &mut rescued)?;
+        self.findings.extend(look.problems);
+        replace(inventory, look.repositories, &names);
+        for place in back {
+            give_back(inventory, place);
+        }
+        if !all_back || is_stuck {
+            // What could not be put back stays pending, and the next sweep tries again.
+            return Ok(rescued);
+        }
+        if let Err(error) = batch.condemn() {
+            self.failed("janitor/trash".into(), &error);
+            return Ok(rescued);
+        }
+        let problems = batch.delete(self.stop)?;
+        self.findings.extend(problems);
+        Ok(rescued)
+    }
+
+    fn rescue(
+        &mut self,
+        batch: &Batch<'_>,
+        back: &[Place],
+        rescued: &mut HashSet<Place>,
+    ) -> Result<bool, Interrupted> {
+        let rescue = apply::rescue(batch, back, self.stop)?;
+        let all_back = rescue.rescued.len() == back.len();
+        rescued.extend(rescue.rescued);
+        self.findings.extend(rescue.problems);
+        Ok(all_back)
+    }
+}
+
+/// Puts what a later look found in place of what an earlier one did; positions stay the same.
+pub(super) fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names: &[RepoName]) {
+    let at = |inventory: &Inventory, name: &RepoName| {
+        inventory.repositories.binary_search_by(|repository| repository.name.cmp(name)).ok()
+    };
+    for name in names {
+        if let Some(at) = at(inventory, name) {
+            let repository = &mut inventory.repositories[at];
+            repository.tags.clear();
+            repository.revisions.clear();
+            repository.layers.clear();
+        }
+    }
+    for repository in looked {
+        if let Some(at) = at(inventory, &repository.name) {
+            inventory.repositories[at] = repository;
+        }
+    }
+}
+
+/// Takes up again what was put back after the later look.
+fn give_back(inventory: &mut Inventory, place: Place) {
+    let name = place.repository();
+    let found = inventory.repositories.binary_search_by(|repository| repository.name.cmp(name));
+    let Ok(at) = found else { return };
+    let repository = &mut inventory.repositories[at];
+    let (list, digest) = match place {
+        Place::Revision(_, digest) => (&mut repository.revisions, digest),
+        Place::Layer(_, digest) => (&mut repository.layers, digest),
+        // The later look was taken after tags were put back, and has them.
+        Place::Tag(..) => return,
+    };
+    if let Err(position) = list.binary_search(&digest) {
+        list.insert(position, digest);
+    }
+}
