@@ -35,7 +35,8 @@ struct Fixture {
 impl Fixture {
     /// A manifest that lists children or has a subject, all by name; a missing one is not there.
     fn manifest(&mut self, name: &str, children: &[&str], subject: Option<&str>) -> &mut Self {
-        let descriptor = |name: &&str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
+        let descriptor =
+            |name: &&str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
         let manifest = Manifest {
             size_bytes: 100,
             children: children.iter().map(descriptor).collect(),
@@ -133,7 +134,8 @@ fn everything() -> Fixture {
         it.image(tied, 500);
     }
     // Names that are no order: versions, hashes, underscores.
-    for (number, tag) in (0..).zip(["1.10.0", "1.9.0", "1.9.0-rc.1", "v2", "v10", "_dev", "0f3c2a1", "main"]) {
+    for (number, tag) in (0..).zip(["1.10.0", "1.9.0", "1.9.0-rc.1", "v2", "v10", "_dev", "0f3c2a1", "main"])
+    {
         it.image(tag, 2000 + number);
     }
     // One image under several tags, of which the newest counts for each on its own.
@@ -153,9 +155,15 @@ fn everything() -> Fixture {
     it.companion(".sig", "old-multi/amd64", 3000).companion(".sig", "v10", 2004);
     it.manifest("untagged", &[], None).companion(".att", "untagged", 2000);
     // Companions of companions, in both orders of age.
-    it.companion(".sig", "b20.att", 8).companion(".sig", "b20.att.sig", 4000).companion(".sig", "b2.sig", 990);
+    it.companion(".sig", "b20.att", 8)
+        .companion(".sig", "b20.att.sig", 4000)
+        .companion(".sig", "b2.sig", 990);
     // Orphans: their image is not there, and may be on its way if they are young.
-    it.companion(".sig", "to-come", 5).companion(".sig", "never-came", 61).companion(".sig", "exactly-grace", 60);
+    it.companion(".sig", "to-come", 5).companion(".sig", "never-came", 61).companion(
+        ".sig",
+        "exactly-grace",
+        60,
+    );
     it.companion(".sig", "to-come.sig", 900).companion(".sig", "from-the-future", -5);
     // Names that only look like companions.
     it.image(&format!("sha256-{}.sigs", digest("b20").hex()), 3100);
