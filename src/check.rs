@@ -76,3 +76,141 @@ fn lacking(inventory: &Inventory, repository: &Repository, tagged: &Digest) -> V
     }
     lacks
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::model::{Descriptor, Manifest, Tag, TagState};
+
+    fn digest(name: &str) -> Digest {
+        Digest::of(name.as_bytes())
+    }
+
+    fn sorted<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Digest> {
+        let mut digests: Vec<Digest> = names.into_iter().map(digest).collect();
+        digests.sort_unstable();
+        digests
+    }
+
+    /// An index of an image and a plain blob; the image has a configuration, two layers and a foreign one.
+    fn whole() -> Inventory {
+        let descriptor =
+            |name: &str, foreign| Descriptor { digest: digest(name), size_bytes: Some(1), foreign };
+        let index = Manifest {
+            size_bytes: 1,
+            children: [descriptor("image", false), descriptor("cache", false)].into(),
+            blobs: Box::default(),
+            subject: None,
+        };
+        let image = Manifest {
+            size_bytes: 1,
+            children: Box::default(),
+            blobs: ["config", "one", "two", "foreign"].map(|name| descriptor(name, name == "foreign")).into(),
+            subject: None,
+        };
+        let referrer = Manifest {
+            blobs: [descriptor("nowhere", false)].into(),
+            subject: Some(digest("image")),
+            ..image.clone()
+        };
+        let repository = Repository {
+            name: "a".parse().unwrap(),
+            tags: vec![
+                Tag { name: "broken-link".parse().unwrap(), state: TagState::Doubtful },
+                Tag {
+                    name: "v1".parse().unwrap(),
+                    state: TagState::Linked {
+                        digest: digest("index"),
+                        pushed_at: jiff::Timestamp::UNIX_EPOCH,
+                    },
+                },
+            ],
+            revisions: sorted(["index", "image", "referrer"]),
+            layers: sorted(["cache", "config", "one", "two"]),
+            aliases: Vec::new(),
+            in_doubt: false,
+        };
+        Inventory {
+            repositories: vec![repository],
+            manifests: HashMap::from([
+                (digest("index"), index),
+                (digest("image"), image),
+                (digest("referrer"), referrer),
+            ]),
+            blobs: sorted(["index", "image", "cache", "config", "one", "two"]),
+            problems: Vec::new(),
+        }
+    }
+
+    fn without(list: &mut Vec<Digest>, name: &str) {
+        let before = list.len();
+        list.retain(|it| *it != digest(name));
+        assert_eq!(list.len(), before - 1, "{name}");
+    }
+
+    #[test]
+    fn a_whole_image_lacks_nothing() {
+        assert_eq!(verify(&whole()), []);
+    }
+
+    #[test]
+    fn each_missing_part_is_told_by_the_tag_that_needs_it() {
+        let blobs = ["index", "image", "cache", "config", "one", "two"].map(|name| (name, 'b'));
+        let links = ["cache", "config", "one", "two"].map(|name| (name, 'l'));
+        let revisions = ["index", "image"].map(|name| (name, 'r'));
+        for (name, from) in blobs.into_iter().chain(links).chain(revisions) {
+            let mut inventory = whole();
+            let repository = &mut inventory.repositories[0];
+            match from {
+                'b' => without(&mut inventory.blobs, name),
+                'l' => without(&mut repository.layers, name),
+                _ => without(&mut repository.revisions, name),
+            }
+            let broken = verify(&inventory);
+            assert_eq!(broken.len(), 1, "{name} {from}");
+            assert_eq!(broken[0].tag.as_str(), "v1");
+            assert_eq!(broken[0].missing, [digest(name)], "{name} {from}");
+            assert!(broken[0].detail.contains(&digest(name).to_string()), "{}", broken[0].detail);
+        }
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_told_once() {
+        let mut inventory = whole();
+        without(&mut inventory.blobs, "one");
+        without(&mut inventory.blobs, "cache");
+        without(&mut inventory.repositories[0].layers, "one");
+        let mut missing = verify(&inventory).remove(0).missing;
+        missing.sort_unstable();
+        assert_eq!(missing, sorted(["one", "cache"]));
+    }
+
+    #[test]
+    fn a_layer_of_another_algorithm_is_found_behind_its_alias() {
+        let alias = Digest::Sha512(Box::new([7; 64]));
+        let mut inventory = whole();
+        let image = inventory.manifests.get_mut(&digest("image")).unwrap();
+        image.blobs[1].digest = alias.clone();
+        let repository = &mut inventory.repositories[0];
+        repository.layers.push(alias.clone());
+        assert_eq!(verify(&inventory)[0].missing, [alias.clone()], "nothing says which blob it is");
+        inventory.repositories[0].aliases = vec![(alias.clone(), digest("one"))];
+        assert_eq!(verify(&inventory), []);
+        without(&mut inventory.blobs, "one");
+        assert_eq!(verify(&inventory)[0].missing, [alias]);
+    }
+
+    #[test]
+    fn an_image_whole_in_one_repository_may_be_broken_in_another() {
+        let mut inventory = whole();
+        let mut other = inventory.repositories[0].clone();
+        other.name = "b".parse().unwrap();
+        without(&mut other.layers, "two");
+        inventory.repositories.push(other);
+        let broken = verify(&inventory);
+        assert_eq!(broken.len(), 1);
+        assert_eq!((broken[0].repository.as_str(), &broken[0].missing), ("b", &vec![digest("two")]));
+    }
+}

@@ -1,1 +1,394 @@
 //! Tables for what goes and what waits.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::model::{BlobAge, Code, Descriptor, Digest, LinkAge, Manifest, Problem, RepoName, Severity, Tag};
+
+const NOW: i64 = 1_900_000_000;
+
+fn at(minutes_ago: i64) -> Timestamp {
+    Timestamp::from_second(NOW - minutes_ago * 60).unwrap()
+}
+
+/// An hour's grace, at [`NOW`].
+fn hour() -> Grace {
+    Grace { age: SignedDuration::from_hours(1), now: at(0) }
+}
+
+fn digest(name: &str) -> Digest {
+    Digest::of(name.as_bytes())
+}
+
+fn repo(name: &str) -> RepoName {
+    name.parse().unwrap()
+}
+
+fn revision(repository: &str, name: &str) -> Place {
+    Place::Revision(repo(repository), digest(name))
+}
+
+/// `name`, `name=child,child` or `name>subject`.
+fn manifests(specs: &[&str]) -> HashMap<Digest, Manifest> {
+    let descriptor = |name: &str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
+    let manifest = |spec: &&str| {
+        let (rest, subject) =
+            spec.split_once('>').map_or((*spec, None), |(rest, it)| (rest, Some(digest(it))));
+        let (name, children) = rest.split_once('=').unwrap_or((rest, ""));
+        let children = children.split(',').filter(|it| !it.is_empty()).map(descriptor).collect();
+        (digest(name), Manifest { size_bytes: 10, children, blobs: Box::default(), subject })
+    };
+    specs.iter().map(manifest).collect()
+}
+
+/// A repository with tags (`tag=image`) and revisions.
+fn repository(name: &str, tags: &[&str], revisions: &[&str]) -> Repository {
+    let tag = |spec: &&str| {
+        let (tag, image) = spec.split_once('=').unwrap();
+        Tag {
+            name: tag.parse().unwrap(),
+            state: TagState::Linked { digest: digest(image), pushed_at: at(500) },
+        }
+    };
+    let mut revisions: Vec<Digest> = revisions.iter().map(|name| digest(name)).collect();
+    revisions.sort_unstable();
+    Repository {
+        name: repo(name),
+        tags: tags.iter().map(tag).collect(),
+        revisions,
+        layers: Vec::new(),
+        aliases: Vec::new(),
+        in_doubt: false,
+    }
+}
+
+fn inventory(repositories: Vec<Repository>, specs: &[&str]) -> Inventory {
+    Inventory { repositories, manifests: manifests(specs), ..Inventory::default() }
+}
+
+/// A tag that was taken away.
+fn removed(repository: &str, tag: &str, image: &str) -> Expected {
+    let place = Place::Tag(repo(repository), tag.parse().unwrap());
+    Expected { place, link: Some((digest(image), at(500))) }
+}
+
+fn doubt() -> LinkAge {
+    LinkAge::Doubt(Problem {
+        severity: Severity::Doubt,
+        code: Code::BadLink,
+        repository: None,
+        path: "a/link".into(),
+        cause: "empty".into(),
+        remedy: "push".into(),
+    })
+}
+
+/// The plan for one repository `a`, by the ages of its manifests; `written` unless told otherwise.
+struct Case<'a> {
+    tags: &'a [&'a str],
+    specs: &'a [&'a str],
+    removed: &'a [(&'a str, &'a str)],
+    ages: Vec<(&'a str, LinkAge)>,
+    needs_no_age: bool,
+}
+
+impl Case<'_> {
+    /// Names of what is removed, what is empty, what is held, and the plan itself.
+    fn plan(self) -> (String, String, String, Revisions) {
+        let names: Vec<&str> = self.ages.iter().map(|(name, _)| *name).collect();
+        let inventory = inventory(vec![repository("a", self.tags, &names)], self.specs);
+        let removed: Vec<Expected> =
+            self.removed.iter().map(|(tag, image)| removed("a", tag, image)).collect();
+        let candidates = unreachable(&inventory, &removed);
+        let mut ages: HashMap<Digest, LinkAge> =
+            self.ages.into_iter().map(|(name, age)| (digest(name), age)).collect();
+        let in_order = candidates.iter().map(|candidate| match &candidate.place {
+            Place::Revision(_, digest) => ages.remove(digest).unwrap(),
+            place => panic!("{place}"),
+        });
+        let in_order = in_order.collect();
+        let plan = revisions(&inventory, &candidates, in_order, self.needs_no_age, hour());
+        let list = |places: Vec<&Place>| {
+            let mut found: Vec<&str> =
+                names.iter().copied().filter(|name| places.contains(&&revision("a", name))).collect();
+            found.sort_unstable();
+            assert_eq!(found.len(), places.len(), "{places:?}");
+            found.join(" ")
+        };
+        let removes = list(plan.remove.iter().map(|it| &it.place).collect());
+        let empty = list(plan.empty.iter().map(|it| &it.place).collect());
+        let held = list(plan.held.iter().collect());
+        assert!(plan.remove.is_sorted_by(|a, b| a.place < b.place));
+        (removes, empty, held, plan)
+    }
+}
+
+fn written(minutes_ago: i64) -> LinkAge {
+    LinkAge::Written(at(minutes_ago))
+}
+
+#[test]
+fn grace_ends_exactly_then_and_a_time_to_come_counts_as_now() {
+    let grace = hour();
+    assert!(!grace.is_over(at(59)));
+    assert!(grace.is_over(at(60)));
+    assert!(!grace.is_over(at(-1_000_000)));
+    assert_eq!(grace.due(at(-1_000_000)), at(-60));
+    assert_eq!(grace.due(at(20)), at(-40));
+    let none = Grace { age: SignedDuration::ZERO, ..grace };
+    assert!(none.is_over(at(0)) && none.is_over(at(-5)), "without a grace even the future is old enough");
+    let for_ever = Grace { age: SignedDuration::MAX, ..grace };
+    assert!(!for_ever.is_over(Timestamp::MIN));
+}
+
+#[test]
+fn what_a_tag_reaches_in_its_own_repository_is_no_candidate() {
+    let specs =
+        ["index=child,deep", "deep=leaf", "leaf", "child", "sbom>leaf", "scan>sbom", "old", "old-sbom>old"];
+    let all = ["index", "child", "deep", "leaf", "sbom", "scan", "old", "old-sbom"];
+    let inventory =
+        inventory(vec![repository("a", &["v1=index"], &all), repository("b", &["v1=old"], &all)], &specs);
+    let mut expected = vec![revision("a", "old"), revision("a", "old-sbom")];
+    let b = ["index", "child", "deep", "leaf", "sbom", "scan"];
+    expected.extend(b.map(|name| revision("b", name)));
+    expected.sort_unstable();
+    let places: Vec<Place> = unreachable(&inventory, &[]).into_iter().map(|it| it.place).collect();
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn only_what_a_removed_tag_of_the_same_repository_reached_is_known_as_such() {
+    let specs = ["index=child", "child", "sbom>child", "other"];
+    let all = ["index", "child", "sbom", "other"];
+    let names = ["a", "b", "c"];
+    let inventory = inventory(names.map(|name| repository(name, &[], &all)).into(), &specs);
+    let removed = [removed("b", "v1", "index"), removed("c", "v9", "other")];
+    for candidate in unreachable(&inventory, &removed) {
+        let Place::Revision(name, of) = &candidate.place else { panic!() };
+        let expected = match name.as_str() {
+            "b" => *of != digest("other"),
+            "c" => *of == digest("other"),
+            _ => false,
+        };
+        assert_eq!(candidate.tag_removed, expected, "{}", candidate.place);
+    }
+}
+
+#[test]
+fn old_ones_go_and_young_ones_wait() {
+    let (removes, empty, held, plan) = Case {
+        tags: &["v1=kept"],
+        specs: &["kept", "old", "young", "future", "border"],
+        removed: &[],
+        ages: vec![
+            ("kept", written(0)),
+            ("old", written(600)),
+            ("young", written(59)),
+            ("future", written(-600)),
+            ("border", written(60)),
+        ],
+        needs_no_age: true,
+    }
+    .plan();
+    assert_eq!((removes.as_str(), empty.as_str(), held.as_str()), ("border old", "", "future young"));
+    assert_eq!(plan.held_until, Some(at(-60)), "when the last of them may go");
+    let old = plan.remove.iter().find(|it| it.place == revision("a", "old")).unwrap();
+    assert_eq!(old.link, Some((digest("old"), at(600))), "with the link that was decided on");
+}
+
+#[test]
+fn a_removed_tag_spares_its_manifests_the_wait_only_if_told() {
+    let case = |needs_no_age| {
+        let case = Case {
+            tags: &[],
+            specs: &["index=child", "child", "sbom>child", "other"],
+            removed: &[("v1", "index")],
+            ages: vec![
+                ("index", written(1)),
+                ("child", written(1)),
+                ("sbom", written(1)),
+                ("other", written(1)),
+            ],
+            needs_no_age,
+        };
+        let (removes, _, held, plan) = case.plan();
+        (removes, held, plan.held_until)
+    };
+    assert_eq!(case(true), ("child index sbom".into(), "other".into(), Some(at(-59))));
+    assert_eq!(case(false), (String::new(), "child index other sbom".into(), Some(at(-59))));
+}
+
+#[test]
+fn what_a_young_index_needs_waits_with_it() {
+    let (removes, _, held, plan) = Case {
+        tags: &[],
+        specs: &[
+            "index=old-child,nested",
+            "nested=deep",
+            "deep",
+            "old-child",
+            "sbom>deep",
+            "other",
+            "parent=index",
+        ],
+        removed: &[("v1", "old-child")],
+        ages: vec![
+            ("index", written(5)),
+            ("old-child", written(600)),
+            ("nested", written(600)),
+            ("deep", written(600)),
+            ("sbom", written(600)),
+            ("other", written(600)),
+            ("parent", written(600)),
+        ],
+        needs_no_age: true,
+    }
+    .plan();
+    assert_eq!(removes, "other parent", "a young child does not hold its old parent");
+    assert_eq!(held, "deep index nested old-child sbom");
+    assert_eq!(plan.held_until, Some(at(-55)));
+}
+
+#[test]
+fn a_young_index_holds_nothing_in_another_repository() {
+    let specs = ["index=child", "child"];
+    let both = ["index", "child"];
+    let inventory = inventory(vec![repository("a", &[], &both), repository("b", &[], &both)], &specs);
+    let candidates = unreachable(&inventory, &[]);
+    let age = |candidate: &Candidate| {
+        let young = candidate.place == revision("a", "index");
+        written(if young { 5 } else { 600 })
+    };
+    let ages = candidates.iter().map(age).collect();
+    let plan = revisions(&inventory, &candidates, ages, true, hour());
+    let mut b = [revision("b", "child"), revision("b", "index")];
+    b.sort_unstable();
+    assert_eq!(plan.remove.iter().map(|it| it.place.clone()).collect::<Vec<_>>(), b);
+}
+
+#[test]
+fn directories_without_a_link_go_when_they_are_old() {
+    let (removes, empty, held, _) = Case {
+        tags: &[],
+        specs: &[],
+        removed: &[],
+        ages: vec![
+            ("old", LinkAge::Empty(at(600))),
+            ("young", LinkAge::Empty(at(5))),
+            ("gone", LinkAge::Gone),
+            ("manifest", written(600)),
+        ],
+        needs_no_age: true,
+    }
+    .plan();
+    assert_eq!((removes.as_str(), empty.as_str(), held.as_str()), ("manifest", "old", ""));
+}
+
+#[test]
+fn one_doubt_stops_everything_that_is_told() {
+    let (removes, empty, held, plan) = Case {
+        tags: &[],
+        specs: &["old", "young", "doubtful"],
+        removed: &[("v1", "old")],
+        ages: vec![
+            ("old", written(600)),
+            ("young", written(5)),
+            ("doubtful", doubt()),
+            ("empty", LinkAge::Empty(at(600))),
+        ],
+        needs_no_age: true,
+    }
+    .plan();
+    assert_eq!((removes.as_str(), empty.as_str(), held.as_str()), ("", "", "old young"));
+    assert_eq!(plan.doubts.len(), 1);
+}
+
+#[test]
+fn only_tags_that_are_to_go_are_taken_each_with_its_link() {
+    let mut inventory =
+        inventory(vec![repository("a", &["v1=one", "v2=two"], &[]), repository("b", &["v1=one"], &[])], &[]);
+    inventory.repositories[0].tags.push(Tag { name: "zz".parse().unwrap(), state: TagState::Doubtful });
+    let verdict = |keep| Verdict { keep, reasons: Vec::new() };
+    let verdicts = [vec![verdict(true), verdict(false), verdict(false)], vec![verdict(false)]];
+    let taken = tags(&inventory, &verdicts);
+    assert_eq!(taken, [removed("a", "v2", "two"), removed("b", "v1", "one")], "a doubtful tag never goes");
+}
+
+#[test]
+fn what_is_gone_is_gone_from_the_inventory_and_nothing_else() {
+    let mut a = repository("a", &["v1=one", "v2=two"], &["one", "two"]);
+    a.layers = vec![digest("layer")];
+    let b = a.clone();
+    let inventory = inventory(vec![a, Repository { name: repo("b"), ..b }], &[]);
+    let gone = [
+        removed("a", "v1", "one"),
+        Expected { place: revision("a", "one"), link: None },
+        Expected { place: Place::Layer(repo("a"), digest("layer")), link: None },
+    ];
+    let left = without(inventory.clone(), &gone);
+    assert_eq!(left.repositories[0].tags, inventory.repositories[0].tags[1..]);
+    assert_eq!(left.repositories[0].revisions, [digest("two")]);
+    assert_eq!(left.repositories[0].layers, []);
+    assert_eq!(left.repositories[1].tags.len(), 2);
+    assert_eq!(left.repositories[1].revisions.len(), 2);
+    assert_eq!(left.repositories[1].layers.len(), 1);
+}
+
+#[test]
+fn a_repository_is_empty_without_tags_and_manifests_unless_in_doubt() {
+    let mut layers_only = repository("b", &[], &[]);
+    layers_only.layers = vec![digest("layer")];
+    let in_doubt = Repository { in_doubt: true, ..repository("e", &[], &[]) };
+    let inventory = inventory(
+        vec![
+            repository("a", &[], &[]),
+            layers_only,
+            repository("c", &["v1=x"], &[]),
+            repository("d", &[], &["x"]),
+            in_doubt,
+        ],
+        &[],
+    );
+    let empty: Vec<&str> = empty_repositories(&inventory).into_iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(empty, ["a", "b"]);
+}
+
+#[test]
+fn a_blob_goes_when_it_and_every_link_to_it_are_old() {
+    let blob = |name: &str, minutes_ago| BlobAge {
+        digest: digest(name),
+        newest: at(minutes_ago),
+        size_bytes: 1,
+        allocated_bytes: 512,
+    };
+    let layer = |repository: &str, name: &str| Place::Layer(repo(repository), digest(name));
+    let ages = vec![
+        blob("old", 600),
+        blob("young", 10),
+        blob("old, linked long ago", 600),
+        blob("old, linked just now by one", 600),
+        blob("old, without a link", 600),
+        blob("to come", -600),
+    ];
+    let links = [
+        (layer("a", "old, linked long ago"), Some(at(500))),
+        (layer("a", "old, linked just now by one"), Some(at(500))),
+        (layer("b", "old, linked just now by one"), Some(at(3))),
+        (layer("c", "old, linked just now by one"), Some(at(400))),
+        (layer("a", "old, without a link"), None),
+        (layer("a", "another"), Some(at(0))),
+    ];
+    let plan = blobs(ages, &links, hour());
+    let names = |ages: &[BlobAge]| -> Vec<Digest> { ages.iter().map(|age| age.digest.clone()).collect() };
+    assert_eq!(names(&plan.due), ["old", "old, linked long ago", "old, without a link"].map(digest));
+    assert_eq!(names(&plan.held), ["young", "old, linked just now by one", "to come"].map(digest));
+    assert_eq!(plan.held_until, Some(at(-60)));
+}
+
+#[test]
+fn a_link_that_cannot_be_dated_holds_its_blob() {
+    let age = BlobAge { digest: digest("blob"), newest: at(600), size_bytes: 1, allocated_bytes: 512 };
+    let links = [(Place::Layer(repo("a"), digest("blob")), Some(Timestamp::MAX))];
+    let plan = blobs(vec![age], &links, hour());
+    assert_eq!((plan.due.len(), plan.held.len()), (0, 1));
+}
