@@ -20,7 +20,8 @@ pub fn log(report: &SweepReport) {
             }
         }
         if repository.removed {
-            info!("removed the empty repository {}", repository.name);
+            let removed = if report.dry_run { "would remove" } else { "removed" };
+            info!("{removed} the empty repository {}", repository.name);
         }
     }
     for finding in &report.findings {

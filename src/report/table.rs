@@ -19,17 +19,15 @@ pub fn render(report: &SweepReport) -> String {
     let touched: Vec<&RepositoryReport> = report.repositories.iter().filter(|it| is_touched(it)).collect();
     if !touched.is_empty() {
         line(&mut text, "");
-        line(&mut text, &tags(&touched));
+        line(&mut text, &tags(&touched, report.dry_run));
     }
     let untouched = report.repositories.len() - touched.len();
     if untouched > 0 {
         let tags: usize =
             report.repositories.iter().filter(|it| !is_touched(it)).map(|it| it.tags.len()).sum();
         line(&mut text, "");
-        line(
-            &mut text,
-            &format!("{} with {} stay as they are", count(untouched, "repository"), count(tags, "tag")),
-        );
+        let stay = if untouched == 1 { "stays as it is" } else { "stay as they are" };
+        line(&mut text, &format!("{} with {} {stay}", count(untouched, "repository"), count(tags, "tag")));
     }
     line(&mut text, "");
     totals(&mut text, report);
@@ -53,7 +51,7 @@ fn is_touched(repository: &RepositoryReport) -> bool {
         || repository.tags.iter().any(|tag| tag.decision == Decision::Remove)
 }
 
-fn tags(repositories: &[&RepositoryReport]) -> String {
+fn tags(repositories: &[&RepositoryReport], dry_run: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["REPOSITORY", "TAG", "PUSHED", "", "WHY"]);
@@ -99,7 +97,8 @@ fn tags(repositories: &[&RepositoryReport]) -> String {
             rest.push(format!("{} held by nothing else", bytes(repository.bytes_reclaimable)));
         }
         if repository.removed {
-            rest.push("empty repository removed".into());
+            let went = if dry_run { "would go" } else { "removed" };
+            rest.push(format!("empty repository {went}"));
         }
         table.add_row([first(), "·".into(), String::new(), String::new(), rest.join(", ")]);
     }
