@@ -215,3 +215,6 @@ impl SweepReport {
         self.stages.iter().map(|stage| stage.millis).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

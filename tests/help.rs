@@ -1,0 +1,31 @@
+//! The answer to `--help` and `-h`, as people see it.
+
+#![expect(clippy::disallowed_methods, reason = "this test runs the binary")]
+
+use std::process::Command;
+
+fn said(argument: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_janitor"))
+        .arg(argument)
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{argument}: {}", output.status);
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("help is text")
+}
+
+#[test]
+fn long_help() {
+    insta::assert_snapshot!("long_help", said("--help"));
+}
+
+#[test]
+fn short_help() {
+    insta::assert_snapshot!("short_help", said("-h"));
+}
+
+#[test]
+fn version_is_the_one_of_the_package() {
+    assert_eq!(said("--version"), format!("janitor {}\n", env!("CARGO_PKG_VERSION")));
+}
