@@ -195,7 +195,11 @@ mod tests {
         image.blobs[1].digest = alias.clone();
         let repository = &mut inventory.repositories[0];
         repository.layers.push(alias.clone());
-        assert_eq!(verify(&inventory)[0].missing, [alias.clone()], "nothing says which blob it is");
+        assert_eq!(
+            verify(&inventory)[0].missing,
+            std::slice::from_ref(&alias),
+            "nothing says which blob it is"
+        );
         inventory.repositories[0].aliases = vec![(alias.clone(), digest("one"))];
         assert_eq!(verify(&inventory), []);
         without(&mut inventory.blobs, "one");

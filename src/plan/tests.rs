@@ -115,11 +115,11 @@ impl Case<'_> {
             assert_eq!(found.len(), places.len(), "{places:?}");
             found.join(" ")
         };
-        let removes = list(plan.remove.iter().map(|it| &it.place).collect());
+        let going = list(plan.remove.iter().map(|it| &it.place).collect());
         let empty = list(plan.empty.iter().map(|it| &it.place).collect());
         let held = list(plan.held.iter().collect());
         assert!(plan.remove.is_sorted_by(|a, b| a.place < b.place));
-        (removes, empty, held, plan)
+        (going, empty, held, plan)
     }
 }
 
@@ -176,7 +176,7 @@ fn only_what_a_removed_tag_of_the_same_repository_reached_is_known_as_such() {
 
 #[test]
 fn old_ones_go_and_young_ones_wait() {
-    let (removes, empty, held, plan) = Case {
+    let (going, empty, held, plan) = Case {
         tags: &["v1=kept"],
         specs: &["kept", "old", "young", "future", "border"],
         removed: &[],
@@ -190,7 +190,7 @@ fn old_ones_go_and_young_ones_wait() {
         needs_no_age: true,
     }
     .plan();
-    assert_eq!((removes.as_str(), empty.as_str(), held.as_str()), ("border old", "", "future young"));
+    assert_eq!((going.as_str(), empty.as_str(), held.as_str()), ("border old", "", "future young"));
     assert_eq!(plan.held_until, Some(at(-60)), "when the last of them may go");
     let old = plan.remove.iter().find(|it| it.place == revision("a", "old")).unwrap();
     assert_eq!(old.link, Some((digest("old"), at(600))), "with the link that was decided on");
@@ -211,8 +211,8 @@ fn a_removed_tag_spares_its_manifests_the_wait_only_if_told() {
             ],
             needs_no_age,
         };
-        let (removes, _, held, plan) = case.plan();
-        (removes, held, plan.held_until)
+        let (going, _, held, plan) = case.plan();
+        (going, held, plan.held_until)
     };
     assert_eq!(case(true), ("child index sbom".into(), "other".into(), Some(at(-59))));
     assert_eq!(case(false), (String::new(), "child index other sbom".into(), Some(at(-59))));
@@ -220,7 +220,7 @@ fn a_removed_tag_spares_its_manifests_the_wait_only_if_told() {
 
 #[test]
 fn what_a_young_index_needs_waits_with_it() {
-    let (removes, _, held, plan) = Case {
+    let (going, _, held, plan) = Case {
         tags: &[],
         specs: &[
             "index=old-child,nested",
@@ -244,7 +244,7 @@ fn what_a_young_index_needs_waits_with_it() {
         needs_no_age: true,
     }
     .plan();
-    assert_eq!(removes, "other parent", "a young child does not hold its old parent");
+    assert_eq!(going, "other parent", "a young child does not hold its old parent");
     assert_eq!(held, "deep index nested old-child sbom");
     assert_eq!(plan.held_until, Some(at(-55)));
 }
@@ -268,7 +268,7 @@ fn a_young_index_holds_nothing_in_another_repository() {
 
 #[test]
 fn directories_without_a_link_go_when_they_are_old() {
-    let (removes, empty, held, _) = Case {
+    let (going, empty, held, _) = Case {
         tags: &[],
         specs: &[],
         removed: &[],
@@ -281,12 +281,12 @@ fn directories_without_a_link_go_when_they_are_old() {
         needs_no_age: true,
     }
     .plan();
-    assert_eq!((removes.as_str(), empty.as_str(), held.as_str()), ("manifest", "old", ""));
+    assert_eq!((going.as_str(), empty.as_str(), held.as_str()), ("manifest", "old", ""));
 }
 
 #[test]
 fn one_doubt_stops_everything_that_is_told() {
-    let (removes, empty, held, plan) = Case {
+    let (going, empty, held, plan) = Case {
         tags: &[],
         specs: &["old", "young", "doubtful"],
         removed: &[("v1", "old")],
@@ -299,7 +299,7 @@ fn one_doubt_stops_everything_that_is_told() {
         needs_no_age: true,
     }
     .plan();
-    assert_eq!((removes.as_str(), empty.as_str(), held.as_str()), ("", "", "old young"));
+    assert_eq!((going.as_str(), empty.as_str(), held.as_str()), ("", "", "old young"));
     assert_eq!(plan.doubts.len(), 1);
 }
 

@@ -48,11 +48,11 @@ fn problem(severity: Severity, code: Code, repository: Option<&str>, path: &str,
     }
 }
 
-/// A sweep in which everything happened.
-fn eventful() -> SweepReport {
+/// A repository of which a part goes.
+fn app() -> RepositoryReport {
     let newest = |rank| Reason::Newest { rank, of: 4 };
     let beyond = |rank| Reason::BeyondKeepLast { rank, keep: 4 };
-    let app = RepositoryReport {
+    RepositoryReport {
         manifests_removed: vec![digest("v1"), digest("untagged")],
         bytes_reclaimable: 1536,
         ..repository(
@@ -78,7 +78,11 @@ fn eventful() -> SweepReport {
                 ),
             ],
         )
-    };
+    }
+}
+
+/// A sweep in which everything happened.
+fn eventful() -> SweepReport {
     let emptied = RepositoryReport {
         removed: true,
         manifests_removed: vec![digest("last")],
@@ -111,14 +115,14 @@ fn eventful() -> SweepReport {
             held_until: Some(at(1800)),
         },
         repositories: vec![
-            app,
+            app(),
             emptied,
             repository("team/doubtful", vec![tag("odd", Outcome::Kept, Reason::InDoubt)]),
             repository(
                 "team/quiet",
                 vec![
-                    tag("latest", Outcome::Kept, newest(1)),
-                    tag("sha256-x", Outcome::Kept, newest(2)),
+                    tag("latest", Outcome::Kept, Reason::Newest { rank: 1, of: 4 }),
+                    tag("sha256-x", Outcome::Kept, Reason::Newest { rank: 2, of: 4 }),
                     tag("young", Outcome::Kept, Reason::ImageMayCome { image: digest("coming") }),
                 ],
             ),

@@ -27,7 +27,7 @@ pub(super) struct Collected {
 impl Sweep<'_> {
     /// What [`Sweep::collect`] would come to.
     pub(super) fn would_collect(&self, inventory: &Inventory, reclaim: &Reclaim) -> Collected {
-        match self.may_collect(reclaim) {
+        match self.may_collect(inventory, reclaim) {
             Ok(_) => {
                 let due = reclaim.plan.due.iter().map(|blob| &blob.digest).collect();
                 let count = reclaim.plan.due.len();
@@ -45,7 +45,7 @@ impl Sweep<'_> {
         inventory: &mut Inventory,
         reclaim: &Reclaim,
     ) -> Result<Collected, Interrupted> {
-        let told = match self.may_collect(reclaim) {
+        let told = match self.may_collect(inventory, reclaim) {
             Ok(collector) => {
                 let collector = collector.clone();
                 for repository in inventory
@@ -75,7 +75,11 @@ impl Sweep<'_> {
     }
 
     /// Whether there is something to collect, and nothing against it.
-    fn may_collect(&self, reclaim: &Reclaim) -> Result<&Collector, (CollectionStatus, String)> {
+    fn may_collect(
+        &self,
+        inventory: &Inventory,
+        reclaim: &Reclaim,
+    ) -> Result<&Collector, (CollectionStatus, String)> {
         let Blobs { due, held, .. } = &reclaim.plan;
         let collector = match &self.engine {
             Engine::Off => {
@@ -90,6 +94,10 @@ impl Sweep<'_> {
         if reclaim.in_doubt {
             let why = "not run: something in the store is in doubt, and what it would need is unknown; see the findings";
             return Err((CollectionStatus::PutOff, why.into()));
+        }
+        if inventory.repositories.is_empty() && !inventory.blobs.is_empty() {
+            let why = "not run: there are blobs but no repository, so all of them would go; an unreadable or half-mounted storage looks like this";
+            return Err((CollectionStatus::Refused, why.into()));
         }
         match (due.is_empty(), held.len()) {
             (true, 0) => Err((CollectionStatus::NothingToDo, "not run: there is nothing to reclaim".into())),

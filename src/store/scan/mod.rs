@@ -121,7 +121,13 @@ impl<'a> Scanner<'a> {
         });
         let (dir, entries) = match listed {
             Ok(listed) => listed,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.still_there(path) => {
+            // A repository may go at any time. The directory of them all was there when the store was
+            // opened; without it, something has happened to the storage.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && path != layout::REPOSITORIES
+                    && !self.still_there(path) =>
+            {
                 return;
             }
             Err(error) => return self.report(unreadable(Path::new(path), None, &error)),
