@@ -1,18 +1,14 @@
 //! The answer to `--help` and `-h`, as people see it.
 
-#![expect(clippy::disallowed_methods, reason = "this test runs the binary")]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "this test runs the binary")]
 
 use std::process::Command;
 
 fn said(argument: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_janitor"))
-        .arg(argument)
-        .env_clear()
-        .output()
-        .expect("the binary runs");
+    let output = Command::new(env!("CARGO_BIN_EXE_janitor")).arg(argument).env_clear().output().unwrap();
     assert!(output.status.success(), "{argument}: {}", output.status);
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("help is text")
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn end_at(at: usize, end: End, swept: &BTreeMap<&'static str, (BTreeSet<String>,
     assert_whole(stage.view(), &stage.kept(), &when);
     match (end, &ended) {
         (End::Crash | End::Failure, Ok(report)) => {
-            assert_eq!(report.exit_code, 3, "{when}: {:#?}", report.findings)
+            assert_eq!(report.exit_code, 3, "{when}: {:#?}", report.findings);
         }
         (End::Crash | End::Failure, Err(error)) => assert_eq!(error.exit_code(), 1, "{when}: {error}"),
         // A signal at the last change comes too late.

@@ -4,13 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use janitor_testkit::{Image, StoreBuilder};
 use registry_janitor::report::SweepReport;
 use registry_janitor::store::Op;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, just_now};
 use crate::watch::{Hooks, Once};
 use crate::witness::{assert_whole, missing, missing_of, trash};
 
@@ -49,7 +48,7 @@ fn sweep_and_write(stage: &Stage, late: bool, moment: String, link: String, text
 fn a_tag_written_right_after_its_rename_comes_back() {
     let stage = Stage::new();
     let image = Image::small(60);
-    StoreBuilder::new(stage.root()).push_untagged("app", &image, SystemTime::now());
+    StoreBuilder::new(stage.root()).push_untagged("app", &image, just_now());
     let digest = image.digest();
     let report = sweep_and_write(
         &stage,

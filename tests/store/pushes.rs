@@ -1,13 +1,12 @@
 //! Pushes at the worst moment: what was acknowledged is whole when the sweep has ended.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use janitor_testkit::{Digest, Format, Image, StoreBuilder};
 use registry_janitor::report::{Outcome, SweepReport};
 use registry_janitor::store::Op;
 
-use crate::stage::{Stage, push_index_alone, tag};
+use crate::stage::{Stage, hours_ago, just_now, push_index_alone, tag};
 use crate::watch::{Hooks, Once};
 use crate::witness::{assert_whole, missing, missing_of, trash};
 
@@ -75,7 +74,7 @@ fn a_tag_pushed_again_between_decision_and_check_stays() {
     let (builder, image) = (StoreBuilder::new(stage.root()), stage.versions[0].clone());
     let report =
         sweep_and_push_before(&stage, Op::MakeDir, "repositories/app/_manifests/tags".into(), move || {
-            builder.push("app", "v1", &image, SystemTime::now());
+            builder.push("app", "v1", &image, just_now());
         });
     assert_eq!(outcome(&report, "v1"), Outcome::Changed);
     assert_eq!(outcome(&report, "v2"), Outcome::Removed);
@@ -94,7 +93,7 @@ fn a_tag_pushed_again_between_check_and_rename_comes_back() {
             Op::Rename,
             "v2/repositories/app/_manifests/tags/v1".into(),
             move || {
-                builder.push("app", "v1", &pushed, SystemTime::now());
+                builder.push("app", "v1", &pushed, just_now());
             },
         );
         assert_eq!(outcome(&report, "v1"), Outcome::Changed);
@@ -115,7 +114,7 @@ fn a_tag_pushed_again_right_after_its_rename_is_there_anew() {
             Op::Rename,
             "v2/repositories/app/_manifests/tags/v1".into(),
             move || {
-                builder.push("app", "v1", &pushed, SystemTime::now());
+                builder.push("app", "v1", &pushed, just_now());
             },
         );
         assert_eq!(stage.view().tag_digest("app", "v1"), image.digest());
@@ -134,7 +133,7 @@ fn a_tag_made_anew_while_the_old_one_is_put_back_is_the_newer_one() {
     let once = Once::default();
     let watch = Hooks::before(move |op, path| {
         if op == Op::Rename && path.ends_with("_manifests/tags/v1") {
-            builder.push("app", "v1", if once.first() { &first } else { &then }, SystemTime::now());
+            builder.push("app", "v1", if once.first() { &first } else { &then }, just_now());
         }
         Ok(())
     });
@@ -165,7 +164,7 @@ fn an_index_pushed_between_the_looks_gets_its_children_back() {
         Op::Rename,
         format!("v2/repositories/app/{}", revision(&last)),
         move || {
-            inner.manifest("app", &nested.document().bytes, SystemTime::now());
+            inner.manifest("app", &nested.document().bytes, just_now());
             push_index_alone(&view, "app", "index", &pushed);
         },
     );
@@ -184,7 +183,7 @@ fn an_index_pushed_by_digest_gets_its_children_back_too() {
     let builder = StoreBuilder::new(stage.root());
     let moment = format!("v2/repositories/app/{}", revision(&stage.untagged.digest()));
     sweep_and_push_after(&stage, Op::Rename, moment, move || {
-        builder.manifest("app", &pushed.document().bytes, SystemTime::now());
+        builder.manifest("app", &pushed.document().bytes, just_now());
     });
     assert_eq!(missing_of(stage.view(), "app", &index.digest()), Vec::<String>::new());
 }
@@ -193,7 +192,7 @@ fn an_index_pushed_by_digest_gets_its_children_back_too() {
 fn an_image_tagged_anew_between_the_looks_gets_its_referrers_back() {
     let stage = Stage::new();
     let sbom = Image::referrer_of(&stage.versions[0], "application/spdx+json", "sbom of v1");
-    stage.builder.push_untagged("app", &sbom, crate::stage::hours_ago(5));
+    stage.builder.push_untagged("app", &sbom, hours_ago(5));
     let (view, digest) = (stage.view().clone(), stage.versions[0].digest());
     let bytes = stage.versions[0].document().bytes.clone();
     let builder = StoreBuilder::new(stage.root());
@@ -203,7 +202,7 @@ fn an_image_tagged_anew_between_the_looks_gets_its_referrers_back() {
         .max()
         .unwrap();
     sweep_and_push_after(&stage, Op::Rename, format!("v2/repositories/app/{}", revision(&last)), move || {
-        builder.manifest("app", &bytes, SystemTime::now());
+        builder.manifest("app", &bytes, just_now());
         tag(&view, "app", "stable", &digest);
     });
     assert_eq!(missing(stage.view(), "app", "stable"), Vec::<String>::new());
@@ -216,7 +215,7 @@ fn a_manifest_pushed_again_by_digest_stays() {
         let stage = Stage::new();
         let (builder, image) = (StoreBuilder::new(stage.root()), stage.untagged.clone());
         let moment = format!("v2/repositories/app/{}", revision(&image.digest()));
-        let push = move || builder.push_untagged("app", &image, SystemTime::now());
+        let push = move || builder.push_untagged("app", &image, just_now());
         if before {
             sweep_and_push_before(&stage, Op::Rename, moment, push);
         } else {
@@ -239,7 +238,7 @@ fn a_push_into_a_repository_that_is_being_emptied_gets_its_layers_back() {
         Op::Rename,
         format!("v2/repositories/emptied/_layers/sha256/{last}"),
         move || {
-            builder.manifest("emptied", &image.document().bytes, SystemTime::now());
+            builder.manifest("emptied", &image.document().bytes, just_now());
             tag(&view, "emptied", "v1", &image.digest());
         },
     );
@@ -254,7 +253,7 @@ fn a_push_into_a_repository_that_is_being_removed_is_not_removed() {
     let builder = StoreBuilder::new(stage.root());
     let moment = "repositories/emptied/_manifests/revisions/sha256".into();
     let report = sweep_and_push_after(&stage, Op::Remove, moment, move || {
-        builder.push("emptied", "v1", &Image::small(62), SystemTime::now());
+        builder.push("emptied", "v1", &Image::small(62), just_now());
     });
     assert_eq!(missing(stage.view(), "emptied", "v1"), Vec::<String>::new());
     assert_eq!(report.totals.repositories_removed, 0);

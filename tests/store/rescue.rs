@@ -1,12 +1,11 @@
 //! Putting back that fails: what could not be put back is never deleted.
 
 use std::io;
-use std::time::SystemTime;
 
 use janitor_testkit::{Format, Image, StoreBuilder};
 use registry_janitor::store::Op;
 
-use crate::stage::{Stage, push_index_alone};
+use crate::stage::{Stage, just_now, push_index_alone};
 use crate::watch::Hooks;
 use crate::witness::{assert_whole, missing, trash};
 
@@ -38,7 +37,7 @@ fn a_pushed_tag_that_cannot_be_put_back_waits_for_the_next_sweep() {
     let (builder, pushed) = (StoreBuilder::new(stage.root()), image.clone());
     sweep_without_way_back(&stage, move |path| {
         if path.ends_with("v2/repositories/app/_manifests/tags/v1") {
-            builder.push("app", "v1", &pushed, SystemTime::now());
+            builder.push("app", "v1", &pushed, just_now());
         }
     });
     assert_eq!(stage.view().tag_digest("app", "v1"), image.digest());

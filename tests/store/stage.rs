@@ -120,6 +120,11 @@ pub(crate) fn hours_ago(hours: u64) -> SystemTime {
     ago(Duration::from_secs(3600 * hours))
 }
 
+/// The time of a push that comes now.
+pub(crate) fn just_now() -> SystemTime {
+    ago(Duration::ZERO)
+}
+
 /// Writes a tag's links, as the last step of a push.
 pub(crate) fn tag(view: &StoreView, repository: &str, tag: &str, digest: &Digest) {
     for link in [view.index_link(repository, tag, digest), view.current_link(repository, tag)] {
@@ -131,6 +136,6 @@ pub(crate) fn tag(view: &StoreView, repository: &str, tag: &str, digest: &Digest
 /// Pushes an index alone: the client asked for its children before, and was told that they are there.
 pub(crate) fn push_index_alone(view: &StoreView, repository: &str, name: &str, index: &Image) {
     let builder = StoreBuilder::new(view.root());
-    builder.manifest(repository, &index.document().bytes, SystemTime::now());
+    builder.manifest(repository, &index.document().bytes, just_now());
     tag(view, repository, name, &index.digest());
 }
