@@ -230,24 +230,27 @@ impl Batch<'_> {
         }
     }
 
-    /// Looks again at what is in the trash. `true` where it still is what was taken.
+    /// Looks again at what is in the trash. `true` where it still is what was taken; an error where it
+    /// cannot be told.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn recheck(&self, expected: &[Expected], stop: &Stop) -> Result<Vec<bool>, Interrupted> {
+    pub fn recheck(&self, expected: &[Expected], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
         let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
-        let group = |group: &&[Expected]| -> Result<Vec<bool>, Interrupted> {
+        let group = |group: &&[Expected]| -> Result<Vec<io::Result<bool>>, Interrupted> {
             stop.check()?;
             let dir = self.store.io.open_dir(&self.lock.dir, &self.pending(&layout::parent(&group[0].place)));
-            let Ok(dir) = dir else {
-                return Ok(vec![false; group.len()]);
+            let look = |expected| match &dir {
+                Ok(dir) => match self.check(dir, expected) {
+                    Checked::AsExpected => Ok(true),
+                    Checked::Gone | Checked::Differs(_) => Ok(false),
+                    Checked::Unreadable(why) => Err(io::Error::other(why)),
+                },
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
             };
-            Ok(group
-                .par_iter()
-                .map(|expected| matches!(self.check(&dir, expected), Checked::AsExpected))
-                .collect())
+            Ok(group.par_iter().map(look).collect())
         };
-        let checked: Vec<Vec<bool>> =
+        let checked: Vec<Vec<io::Result<bool>>> =
             self.store.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
         Ok(checked.into_iter().flatten().collect())
     }

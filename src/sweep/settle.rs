@@ -29,15 +29,18 @@ impl Sweep<'_> {
             self.stop.wait(self.config.settle)?;
         }
         // A registry 2.8 that had a link open may have written into it after the rename.
-        let unchanged = batch.recheck(taken, self.stop)?;
-        let (same, changed): (Vec<_>, Vec<_>) = taken.iter().zip(unchanged).partition(|(_, same)| *same);
-        let changed: Vec<Place> = changed.into_iter().map(|(expected, _)| expected.place.clone()).collect();
-        let others: Vec<Expected> = same
-            .into_iter()
-            .map(|(expected, _)| expected)
-            .filter(|it| !matches!(it.place, Place::Tag(..)))
-            .cloned()
-            .collect();
+        let (mut changed, mut others) = (Vec::new(), Vec::new());
+        for (expected, is_same) in taken.iter().zip(batch.recheck(taken, self.stop)?) {
+            match is_same {
+                Ok(true) if matches!(expected.place, Place::Tag(..)) => {}
+                Ok(true) => others.push(expected.clone()),
+                Ok(false) => changed.push(expected.place.clone()),
+                Err(error) => {
+                    self.failed(expected.place.to_string(), &error);
+                    changed.push(expected.place.clone());
+                }
+            }
+        }
         let mut all_back = self.rescue(&batch, &changed, &mut rescued)?;
 
         let mut names: Vec<RepoName> = others

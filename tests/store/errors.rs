@@ -1,12 +1,11 @@
 //! A storage that cannot be read in places: nothing live is lost, and it is told where.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use janitor_testkit::Image;
 use registry_janitor::model::Severity;
 
 use crate::stage::Stage;
@@ -23,8 +22,8 @@ fn lasting(path: &str) -> String {
     parts.join("/").trim_end_matches('/').to_owned()
 }
 
-/// Every path that a sweep opens, reads, lists or stats.
-fn reads_of_a_sweep() -> Vec<String> {
+/// Every path that a sweep opens, reads, lists or stats, with how often it does.
+fn reads_of_a_sweep() -> BTreeMap<String, usize> {
     let stage = Stage::new();
     let log = Arc::new(Log::default());
     let seen = Arc::clone(&log);
@@ -35,18 +34,24 @@ fn reads_of_a_sweep() -> Vec<String> {
     stage.sweep(Some(watch)).unwrap();
     let root = format!("{}/", stage.root().display());
     let reads = log.all().into_iter().filter(|(op, _)| !mutates(*op));
-    let paths: BTreeSet<String> = reads.map(|(_, path)| lasting(&path.replace(&root, "ROOT"))).collect();
-    paths.into_iter().collect()
+    let mut paths = BTreeMap::new();
+    for (_, path) in reads {
+        *paths.entry(lasting(&path.replace(&root, "ROOT"))).or_default() += 1;
+    }
+    paths
 }
 
-/// Sweeps while nothing can be read at this path, then once more when all is well again.
-fn fail_for_ever(target: &str, errno: i32) {
+/// Sweeps while nothing can be read at this path, but for its first so many operations; then once more when all
+/// is well again.
+fn fail_after(good: usize, target: &str, errno: i32) {
     let stage = Stage::new();
-    let what = format!("error {errno} of {target}");
+    let what = format!("error {errno} of {target} after {good}");
     let root = format!("{}/", stage.root().display());
     let wanted = target.to_owned();
+    let seen = AtomicUsize::new(0);
     let watch = Hooks::before(move |op, path| {
-        if !mutates(op) && lasting(&path.replace(&root, "ROOT")) == wanted {
+        let is_it = !mutates(op) && lasting(&path.replace(&root, "ROOT")) == wanted;
+        if is_it && seen.fetch_add(1, Ordering::SeqCst) >= good {
             return Err(io::Error::from_raw_os_error(errno));
         }
         Ok(())
@@ -72,23 +77,15 @@ fn fail_for_ever(target: &str, errno: i32) {
     assert_eq!(stage.view().revisions("app").len(), 7, "after {what}");
 }
 
-/// Fails one path in so many, one after the other.
-fn fail_everywhere(errno: i32, one_in: usize) {
-    let mut reads = reads_of_a_sweep();
-    assert!(reads.len() > 150, "{}", reads.len());
-    // What only a referrer has is no part of what a tag pulls, so a sweep that keeps it does not look after it.
-    let referrer = Image::referrer_of(&Image::small(3), "application/spdx+json", "sbom");
-    reads.retain(|path| {
-        !referrer.blobs().keys().any(|blob| path.contains(blob.hex())) || !path.ends_with("data")
-    });
-    let reads: Vec<String> = reads.into_iter().step_by(one_in).collect();
+/// Fails each of these, at the same time as others.
+fn fail_each(errno: i32, targets: &[(usize, String)]) {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                while let Some(target) = reads.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if let Err(panic) = std::panic::catch_unwind(|| fail_for_ever(target, errno)) {
+                while let Some((good, target)) = targets.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if let Err(panic) = std::panic::catch_unwind(|| fail_after(*good, target, errno)) {
                         let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
                         failures.lock().unwrap().push(text);
                     }
@@ -97,15 +94,33 @@ fn fail_everywhere(errno: i32, one_in: usize) {
         }
     });
     let failures = failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), reads.len(), failures.join("\n\n"));
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), targets.len(), failures.join("\n\n"));
+}
+
+/// The paths whose failure has to be told.
+fn targets() -> BTreeMap<String, usize> {
+    let reads = reads_of_a_sweep();
+    assert!(reads.len() > 150, "{}", reads.len());
+    reads
 }
 
 #[test]
 fn an_input_error_anywhere_loses_nothing_and_is_told() {
-    fail_everywhere(5, 1);
+    let targets: Vec<(usize, String)> = targets().into_keys().map(|path| (0, path)).collect();
+    fail_each(5, &targets);
 }
 
 #[test]
 fn a_refused_permission_anywhere_loses_nothing_and_is_told() {
-    fail_everywhere(13, 9);
+    let targets: Vec<(usize, String)> = targets().into_keys().map(|path| (0, path)).step_by(9).collect();
+    fail_each(13, &targets);
+}
+
+#[test]
+fn an_input_error_that_comes_later_loses_nothing_and_is_told() {
+    let again = targets().into_iter().filter(|(_, times)| *times > 2);
+    let targets: Vec<(usize, String)> =
+        again.flat_map(|(path, times)| (1..times).map(move |good| (good, path.clone()))).collect();
+    assert!(targets.len() > 50, "{}", targets.len());
+    fail_each(5, &targets);
 }
