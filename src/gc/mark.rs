@@ -254,6 +254,70 @@ mod tests {
         assert_eq!(fate('g'), Fate::Garbage);
     }
 
+    /// The store of these repositories: `A` and `B` are images of one layer of their own and one they share.
+    fn shared(repositories: Vec<Repository>) -> Inventory {
+        let manifests = HashMap::from([
+            (digest('A'), manifest("", "as", None)),
+            (digest('B'), manifest("", "bs", None)),
+            (digest('I'), manifest("AB", "", None)),
+        ]);
+        let mut blobs: Vec<Digest> = "ABIabsg".chars().map(digest).collect();
+        blobs.sort_unstable();
+        Inventory { repositories, manifests, blobs, problems: Vec::new() }
+    }
+
+    fn told(inventory: &Inventory, going: &[(u32, Digest)]) -> Vec<(char, Fate, Holder)> {
+        let marks = super::blobs(inventory, going);
+        let at = |letter| inventory.blobs.binary_search(&digest(letter)).unwrap();
+        "ABIabsg".chars().map(|it| (it, marks.fates[at(it)], marks.holders[at(it)])).collect()
+    }
+
+    #[test]
+    fn who_loses_a_blob_is_known_unless_several_do() {
+        let (one, two) = (repository(""), Repository { name: "b".parse().unwrap(), ..repository("") });
+        let going = [(0, digest('A')), (1, digest('B')), (0, digest('A'))];
+        let (garbage, nobody) = (Fate::Garbage, Holder::Nobody);
+        assert_eq!(
+            told(&shared(vec![one, two]), &going),
+            [
+                ('A', garbage, Holder::One(0)),
+                ('B', garbage, Holder::One(1)),
+                ('I', garbage, nobody),
+                ('a', garbage, Holder::One(0)),
+                ('b', garbage, Holder::One(1)),
+                ('s', garbage, Holder::Several),
+                ('g', garbage, nobody),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_an_untagged_index_needs_is_held_even_where_its_children_are_no_revisions() {
+        let fates: Vec<(char, Fate)> =
+            told(&shared(vec![repository("I")]), &[]).into_iter().map(|(it, fate, _)| (it, fate)).collect();
+        for (letter, fate) in fates {
+            let expected = if letter == 'g' { Fate::Garbage } else { Fate::Held };
+            assert_eq!(fate, expected, "{letter}");
+        }
+    }
+
+    #[test]
+    fn a_going_image_takes_nothing_from_one_that_stays() {
+        let marks = told(&shared(vec![repository("B")]), &[(0, digest('A'))]);
+        let fate = |letter| marks.iter().find(|(it, ..)| *it == letter).unwrap().1;
+        assert_eq!((fate('a'), fate('s'), fate('b')), (Fate::Garbage, Fate::Held, Fate::Held));
+    }
+
+    #[test]
+    fn a_referrer_is_reached_only_where_it_is_a_revision() {
+        let manifests = HashMap::from([
+            (digest('A'), manifest("", "a", None)),
+            (digest('S'), manifest("", "s", Some('A'))),
+        ]);
+        assert_eq!(reached(&manifests, "AS", "A"), "AS");
+        assert_eq!(reached(&manifests, "A", "A"), "A");
+    }
+
     proptest! {
         #[test]
         fn more_roots_never_reach_less(

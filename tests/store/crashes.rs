@@ -6,13 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use janitor_testkit::{Digest, Tree};
+use janitor_testkit::{Digest, Format, Image, Tree};
 use registry_janitor::stop::Stop;
 use registry_janitor::sweep::SweepError;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, push_index_alone};
 use crate::watch::{Hooks, Log, mutates};
-use crate::witness::{assert_whole, trash};
+use crate::witness::{assert_whole, missing, trash};
 
 /// How a sweep ends before its time, at one of the operations that change the store.
 #[derive(Clone, Copy, Debug)]
@@ -96,16 +96,21 @@ fn end_everywhere(end: End) {
     assert!(!stage.view().repository("emptied").exists());
     let changes = changes_of_a_sweep();
     assert!(changes > 40, "{changes}");
+    each(changes, |at| end_at(at, end, &swept));
+}
+
+/// Runs something for every number below this one, a few at the same time.
+fn each(count: usize, act: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::SeqCst);
-                    if at >= changes {
+                    if at >= count {
                         break;
                     }
-                    end_at(at, end, &swept);
+                    act(at);
                 }
             });
         }
@@ -125,4 +130,38 @@ fn a_failure_of_any_single_change_loses_nothing_and_is_told() {
 #[test]
 fn a_signal_at_any_change_loses_nothing() {
     end_everywhere(End::Signal);
+}
+
+#[test]
+fn an_index_pushed_at_the_moment_of_a_crash_gets_its_children_back() {
+    let made_whole = AtomicUsize::new(0);
+    each(changes_of_a_sweep(), |at| {
+        let stage = Stage::new();
+        let index = Image::index(Format::Oci, &[&stage.untagged, &stage.versions[0]]);
+        let (view, pushed) = (stage.view().clone(), index.clone());
+        let made = AtomicUsize::new(0);
+        let watch = Hooks::before(move |op, _| {
+            let now =
+                if mutates(op) { made.fetch_add(1, Ordering::SeqCst) } else { made.load(Ordering::SeqCst) };
+            // Once the second look was taken, a registry refuses such an index: its children are gone.
+            let is_over = view.root().join("janitor/trash/condemned").exists();
+            if mutates(op) && now == at && !is_over {
+                push_index_alone(&view, "app", "index", &pushed);
+            }
+            if now > at || (mutates(op) && now == at) {
+                Err(io::Error::other("the power is gone"))
+            } else {
+                Ok(())
+            }
+        });
+        let _ended = stage.sweep(Some(watch));
+        if stage.view().tags("app").contains("index") {
+            made_whole.fetch_add(1, Ordering::SeqCst);
+            let report = stage.sweep(None).unwrap();
+            assert_eq!(report.exit_code, 0, "{at}: {:#?}", report.findings);
+            assert_eq!(missing(stage.view(), "app", "index"), Vec::<String>::new(), "at change {at}");
+            assert_eq!(trash(stage.root()), Vec::<std::path::PathBuf>::new(), "at change {at}");
+        }
+    });
+    assert!(made_whole.load(Ordering::SeqCst) > 20, "{made_whole:?}");
 }

@@ -104,6 +104,29 @@ fn a_tag_pushed_again_between_check_and_rename_comes_back() {
 }
 
 #[test]
+fn a_tag_pushed_again_between_check_and_rename_is_away_for_a_moment_only() {
+    let stage = Stage::new();
+    let (builder, image, view) = (StoreBuilder::new(stage.root()), Image::small(60), stage.view().clone());
+    let came_back = Arc::new(Once::default());
+    let seen = Arc::clone(&came_back);
+    let pushed = Once::default();
+    let watch = Hooks::before(move |op, path| {
+        if op == Op::Rename && path.ends_with("v2/repositories/app/_manifests/tags/v1") && pushed.first() {
+            builder.push("app", "v1", &image, just_now());
+        }
+        // The next thing that goes: nobody waits for the second look.
+        let is_later = op == Op::Rename && path.contains("v2/repositories/app/_manifests/revisions/");
+        if is_later && view.current_link("app", "v1").exists() {
+            seen.first();
+        }
+        Ok(())
+    });
+    let report = stage.sweep(Some(watch)).unwrap();
+    finish(&stage, &report);
+    assert!(came_back.has_been(), "v1 was away until the second look");
+}
+
+#[test]
 fn a_tag_pushed_again_right_after_its_rename_is_there_anew() {
     for other in [false, true] {
         let stage = Stage::new();

@@ -18,12 +18,14 @@ pub(crate) struct Hooks {
 
 impl Hooks {
     /// Acts before each operation; an error takes its place.
-    pub(crate) fn before(before: impl Fn(Op, &str) -> io::Result<()> + Send + Sync + 'static) -> Box<Self> {
+    pub(crate) fn before(
+        before: impl Fn(Op, &str) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Box<dyn Watch> {
         Box::new(Self { before: Box::new(before), after: Box::new(|_, _| {}) })
     }
 
     /// Acts after each operation that succeeded.
-    pub(crate) fn after(after: impl Fn(Op, &str) + Send + Sync + 'static) -> Box<Self> {
+    pub(crate) fn after(after: impl Fn(Op, &str) + Send + Sync + 'static) -> Box<dyn Watch> {
         Box::new(Self { before: Box::new(|_, _| Ok(())), after: Box::new(after) })
     }
 }
