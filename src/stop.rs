@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 /// Asked to stop while something was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted by signal {signal}")]
@@ -16,6 +18,7 @@ pub struct Interrupted {
 pub struct Stop {
     signal: Mutex<Option<i32>>,
     changed: Condvar,
+    child: Mutex<Option<Pid>>,
 }
 
 impl Stop {
@@ -42,6 +45,19 @@ impl Stop {
         let waited = self.changed.wait_timeout_while(guard, duration, |signal| signal.is_none());
         let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
         guard.map_or(Ok(()), |signal| Err(Interrupted { signal }))
+    }
+
+    /// Remembers the process group of a child, for as long as the child runs.
+    pub fn child_runs(&self, group: Option<Pid>) {
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = group;
+    }
+
+    /// Ends the child at once, for somebody who will not wait for it.
+    pub fn kill_child(&self) {
+        if let Some(group) = *self.child.lock().unwrap_or_else(PoisonError::into_inner) {
+            // It may have ended in this very moment.
+            kill_process_group(group, Signal::KILL).ok();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<i32>> {

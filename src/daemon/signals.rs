@@ -1,10 +1,10 @@
-//! SIGTERM and SIGINT ask for a stop; a second one ends the process at once.
+//! SIGTERM, SIGINT and SIGHUP ask for a stop; a second one ends the process and its child at once.
 
 use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::stop::Stop;
@@ -14,10 +14,11 @@ use crate::stop::Stop;
 /// # Errors
 /// When the handlers cannot be put in place.
 pub fn listen(stop: Arc<Stop>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in &mut signals {
             if stop.check().is_err() {
+                stop.kill_child();
                 #[expect(
                     clippy::exit,
                     reason = "a person who asks twice wants out, and the next sweep tidies up"

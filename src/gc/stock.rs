@@ -9,7 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::model::Digest;
 use crate::stop::{Interrupted, Stop};
+use crate::store::StoreLock;
 
 /// How often a running collector is looked after.
 const POLL: Duration = Duration::from_millis(50);
@@ -94,20 +96,25 @@ impl Collector {
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn propose(&self, stop: &Stop) -> Result<Proposal, RunError> {
-        self.spawn_and_follow(&["garbage-collect", "--dry-run"], stop)
+    pub fn propose(&self, lock: &StoreLock, stop: &Stop) -> Result<Proposal, RunError> {
+        self.spawn_and_follow(&["garbage-collect", "--dry-run"], lock, stop)
     }
 
     /// Deletes. Says what it deleted.
     ///
     /// # Errors
     /// [`RunError`]; it may have deleted some by then.
-    pub fn collect(&self, stop: &Stop) -> Result<Proposal, RunError> {
-        self.spawn_and_follow(&["garbage-collect"], stop)
+    pub fn collect(&self, lock: &StoreLock, stop: &Stop) -> Result<Proposal, RunError> {
+        self.spawn_and_follow(&["garbage-collect"], lock, stop)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that starts a process")]
-    fn spawn_and_follow(&self, arguments: &[&str], stop: &Stop) -> Result<Proposal, RunError> {
+    fn spawn_and_follow(
+        &self,
+        arguments: &[&str],
+        lock: &StoreLock,
+        stop: &Stop,
+    ) -> Result<Proposal, RunError> {
         stop.check()?;
         let failed = |source| RunError::Spawn { binary: self.binary.clone(), source };
         let mut child = Command::new(&self.binary)
@@ -115,37 +122,53 @@ impl Collector {
             .arg(&self.config)
             // A group of its own, so that whatever it starts is ended with it.
             .process_group(0)
-            .stdin(Stdio::null())
+            // The store's lock, which it does not read: should this process be killed, no other janitor
+            // begins while the collector still runs.
+            .stdin(lock.share().map_err(failed)?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        thread::scope(|scope| {
-            let readers = [
-                scope.spawn(|| stdout.map_or_else(Output::default, Output::drain)),
-                scope.spawn(|| stderr.map_or_else(Output::default, Output::drain)),
-            ];
-            let ended = self.follow(&mut child, stop);
-            let mut proposal = Proposal::default();
-            let mut last_lines = Vec::new();
-            for reader in readers {
-                let output = reader.join().unwrap_or_default();
-                proposal.blobs.extend(output.proposal.blobs);
-                proposal.manifests.extend(output.proposal.manifests);
-                last_lines.extend(output.last_lines);
-            }
-            let status = ended?;
-            if status.success() {
-                return Ok(proposal);
-            }
-            let status = match (status.code(), status.signal()) {
-                (Some(code), _) => format!("exit code {code}"),
-                (None, Some(signal)) => format!("signal {signal}"),
-                (None, None) => status.to_string(),
+        stop.child_runs(Some(Pid::from_child(&child)));
+        let (out, outputs) = mpsc::channel();
+        // Not scoped: something that the collector started may keep a pipe open when it has ended.
+        for pipe in [child.stdout.take().map(Pipe::Out), child.stderr.take().map(Pipe::Err)] {
+            let out = out.clone();
+            thread::spawn(move || {
+                let output = match pipe {
+                    Some(Pipe::Out(pipe)) => Output::drain(pipe),
+                    Some(Pipe::Err(pipe)) => Output::drain(pipe),
+                    None => Output::default(),
+                };
+                // Nobody listens any more when it took too long.
+                out.send(output).ok();
+            });
+        }
+        let ended = self.follow(&mut child, stop);
+        stop.child_runs(None);
+        let status = ended?;
+        let mut proposal = Proposal::default();
+        let mut last_lines = Vec::new();
+        for _ in 0..2 {
+            let Ok(output) = outputs.recv_timeout(STOP_GRACE) else {
+                return Err(RunError::Failed {
+                    status: "its output still open".into(),
+                    last_lines: vec!["something that it started has not ended".into()],
+                });
             };
-            Err(RunError::Failed { status, last_lines })
-        })
+            proposal.blobs.extend(output.proposal.blobs);
+            proposal.manifests.extend(output.proposal.manifests);
+            last_lines.extend(output.last_lines);
+        }
+        if status.success() {
+            return Ok(proposal);
+        }
+        let status = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => status.to_string(),
+        };
+        Err(RunError::Failed { status, last_lines })
     }
 
     fn follow(&self, child: &mut Child, stop: &Stop) -> Result<ExitStatus, RunError> {
@@ -179,6 +202,11 @@ fn end(child: &mut Child) -> std::io::Result<()> {
     }
     let _ = kill_process_group(group, Signal::KILL);
     child.wait().map(drop)
+}
+
+enum Pipe {
+    Out(ChildStdout),
+    Err(ChildStderr),
 }
 
 #[derive(Default)]

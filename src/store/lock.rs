@@ -53,8 +53,18 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct StoreLock {
     pub(super) dir: Dir,
-    #[expect(dead_code, reason = "the lock lives as long as the open file")]
     file: File,
+}
+
+impl StoreLock {
+    /// The lock's own open file, for a child process to hold: the lock then lives as long as the
+    /// child does, even when this process is killed and the child is not.
+    ///
+    /// # Errors
+    /// When the file cannot be opened a second time.
+    pub fn share(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
 }
 
 impl Store {
@@ -78,7 +88,10 @@ impl Store {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let holder = Holder { pid: std::process::id(), host, since: now };
         let text = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
-        mutate::write_whole(&self.io, &dir, layout::HOLDER, &text).map_err(failed)?;
+        // Only for people to read; a full disk must not keep anyone from making room on it.
+        if let Err(error) = mutate::write_whole(&self.io, &dir, layout::HOLDER, &text) {
+            tracing::warn!("cannot write who holds the lock, {}: {error}", layout::HOLDER);
+        }
         Ok(StoreLock { dir, file })
     }
 }

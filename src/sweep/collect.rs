@@ -120,7 +120,7 @@ impl Sweep<'_> {
         let young: Vec<(Digest, u64)> =
             reclaim.plan.held.iter().map(|blob| (blob.digest.clone(), blob.size_bytes)).collect();
         if young.is_empty() {
-            return self.run(collector, inventory, reclaim);
+            return self.run(lock, collector, inventory, reclaim);
         }
         let home = inventory.repositories.iter().find(|repository| !repository.layers.is_empty());
         let Some(home) = home else {
@@ -135,7 +135,7 @@ impl Sweep<'_> {
                 return Ok((CollectionStatus::Failed, why));
             }
         };
-        let told = self.run(collector, inventory, reclaim);
+        let told = self.run(lock, collector, inventory, reclaim);
         if let Err(error) = self.store.unpin(lock, pins) {
             self.failed(format!("the pins in {}", home.name), &error);
         }
@@ -144,6 +144,7 @@ impl Sweep<'_> {
 
     fn run(
         &mut self,
+        lock: &StoreLock,
         collector: &Collector,
         inventory: &Inventory,
         reclaim: &Reclaim,
@@ -152,7 +153,7 @@ impl Sweep<'_> {
             RunError::Interrupted(interrupted) => Err(interrupted),
             error => Ok((CollectionStatus::Failed, format!("{error}; the next sweep tries again"))),
         };
-        let proposal = match collector.propose(self.stop) {
+        let proposal = match collector.propose(lock, self.stop) {
             Ok(proposal) => proposal,
             Err(error) => return failed(error),
         };
@@ -160,7 +161,7 @@ impl Sweep<'_> {
             return Ok(told);
         }
         let expected = reclaim.plan.due.len();
-        match collector.collect(self.stop) {
+        match collector.collect(lock, self.stop) {
             Ok(deleted) => {
                 if deleted.blobs.len() < expected {
                     self.findings.push(Problem {
