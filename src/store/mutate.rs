@@ -7,10 +7,12 @@
 
 use std::io::{self, Write as _};
 
+use rayon::prelude::*;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::io::{Dir, Io, Kind, Op};
+use crate::stop::Stop;
 
 const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -52,19 +54,19 @@ pub(super) fn remove_empty_dir(io: &Io, dir: &Dir, path: &str) -> io::Result<boo
     }
 }
 
-/// Removes a tree of the trash.
-pub(super) fn remove_trash(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
+/// Removes a tree of the trash, its entries at the same time. What is left when a stop is asked for
+/// is for the next sweep.
+pub(super) fn remove_trash(io: &Io, dir: &Dir, name: &str, stop: &Stop) -> io::Result<()> {
     let tree = match io.open_dir(dir, name) {
         Ok(tree) => tree,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    for entry in io.list(&tree)? {
-        match entry.kind {
-            Kind::Dir => remove_trash(io, &tree, &entry.name)?,
-            Kind::File | Kind::Other => remove_file(io, &tree, &entry.name)?,
-        }
-    }
+    io.list(&tree)?.into_par_iter().try_for_each(|entry| match (stop.check(), entry.kind) {
+        (Err(_), _) => Ok(()),
+        (Ok(()), Kind::Dir) => remove_trash(io, &tree, &entry.name, stop),
+        (Ok(()), Kind::File | Kind::Other) => remove_file(io, &tree, &entry.name),
+    })?;
     drop(tree);
     remove_empty_dir(io, dir, name).map(drop)
 }

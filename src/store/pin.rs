@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Digest, Place, RepoName};
+use crate::stop::Stop;
 
 /// Blobs in one pin: well below the largest manifest that the registry takes (4 MiB).
 const BLOBS_IN_A_PIN: usize = 10_000;
@@ -23,8 +24,10 @@ const BLOBS_IN_A_PIN: usize = 10_000;
 #[must_use = "pins hold blobs until they are taken out"]
 #[derive(Debug)]
 pub struct Pins {
-    sweep: String,
-    places: Vec<(Place, Digest)>,
+    /// Where they were made and where they go, below the janitor's directory.
+    trash: String,
+    /// Each part's parent directory and name, in the order in which they were put.
+    parts: Vec<(String, String)>,
 }
 
 impl Store {
@@ -39,13 +42,11 @@ impl Store {
         repository: &RepoName,
         blobs: &[(Digest, u64)],
     ) -> io::Result<Pins> {
-        let mut pins = Pins { sweep: format!("{sweep}-pins"), places: Vec::new() };
+        let trash = format!("{}/{sweep}-pins", layout::CONDEMNED);
+        mutate::make_dirs(&self.io, &lock.dir, &trash)?;
+        let mut pins = Pins { trash, parts: Vec::new() };
         for blobs in blobs.chunks(BLOBS_IN_A_PIN) {
-            let content = manifest(blobs);
-            let digest = Digest::of(&content);
-            pins.places.push((Place::Revision(repository.clone(), digest.clone()), digest.clone()));
-            let written = self.write_manifest(lock, repository, &digest, &content);
-            if let Err(error) = written {
+            if let Err(error) = self.put_pin(lock, repository, &manifest(blobs), &mut pins) {
                 self.unpin(lock, pins)?;
                 return Err(error);
             }
@@ -58,48 +59,55 @@ impl Store {
     /// # Errors
     /// Whatever the system says; what is left is removed by a later sweep.
     pub fn unpin(&self, lock: &StoreLock, pins: Pins) -> io::Result<()> {
-        let trash = format!("{}/{}", layout::CONDEMNED, pins.sweep);
-        mutate::make_dirs(&self.io, &lock.dir, &trash)?;
-        let to = self.io.open_dir(&lock.dir, &trash)?;
-        for (place, digest) in pins.places {
-            let (shard, hex) = layout::shard_and_hex(&digest);
-            // The link goes first: a revision without its manifest would be a broken one.
-            let parts = [
-                (layout::parent(&place), layout::file_name(&place), "link"),
-                (format!("{}/{shard}", layout::BLOBS), hex, "blob"),
-            ];
-            for (parent, name, kind) in parts {
-                let moved = self.io.open_dir(&self.root, &parent).and_then(|from| {
-                    mutate::rename_dir(&self.io, &from, &name, &to, &format!("{kind}-{name}"))
-                });
-                match moved {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    moved => moved?,
-                }
+        let Pins { trash: path, parts } = pins;
+        let trash = self.io.open_dir(&lock.dir, &path)?;
+        // The links go first: a revision without its manifest would be a broken one.
+        for (parent, name) in parts.iter().rev() {
+            let from = self.io.open_dir(&self.root, parent)?;
+            match mutate::rename_dir(&self.io, &from, name, &trash, &in_trash(parent, name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                moved => moved?,
             }
         }
-        drop(to);
-        mutate::remove_trash(&self.io, &lock.dir, &trash)
+        drop(trash);
+        mutate::remove_trash(&self.io, &lock.dir, &path, &Stop::default())
     }
 
-    fn write_manifest(
+    /// Makes both directories in the trash and renames them into place, so that neither is ever there
+    /// half-written, whatever happens meanwhile.
+    fn put_pin(
         &self,
-        _lock: &StoreLock,
+        lock: &StoreLock,
         repository: &RepoName,
-        digest: &Digest,
         content: &[u8],
+        pins: &mut Pins,
     ) -> io::Result<()> {
-        let blob = format!("{}/{}", layout::BLOBS, layout::blob_dir(digest));
-        let place = Place::Revision(repository.clone(), digest.clone());
-        let revision = format!("{}/{}", layout::parent(&place), layout::file_name(&place));
-        for (dir, name, content) in
-            [(blob, "data", content), (revision, "link", digest.to_string().as_bytes())]
-        {
-            mutate::make_dirs(&self.io, &self.root, &dir)?;
-            mutate::write_new(&self.io, &self.io.open_dir(&self.root, &dir)?, name, content)?;
+        let digest = Digest::of(content);
+        let (shard, hex) = layout::shard_and_hex(&digest);
+        let revision = Place::Revision(repository.clone(), digest.clone());
+        let link = digest.to_string();
+        let trash = self.io.open_dir(&lock.dir, &pins.trash)?;
+        let parts = [
+            (format!("{}/{shard}", layout::BLOBS), hex, "data", content),
+            (layout::parent(&revision), layout::file_name(&revision), "link", link.as_bytes()),
+        ];
+        for (parent, name, file, content) in parts {
+            let made = in_trash(&parent, &name);
+            mutate::make_dirs(&self.io, &trash, &made)?;
+            mutate::write_new(&self.io, &self.io.open_dir(&trash, &made)?, file, content)?;
+            mutate::make_dirs(&self.io, &self.root, &parent)?;
+            let to = self.io.open_dir(&self.root, &parent)?;
+            mutate::rename_dir(&self.io, &trash, &made, &to, &name)?;
+            pins.parts.push((parent, name));
         }
         Ok(())
     }
+}
+
+/// What a part of a pin is called while it is in the trash.
+fn in_trash(parent: &str, name: &str) -> String {
+    let kind = if parent.starts_with(layout::BLOBS) { "blob" } else { "revision" };
+    format!("{kind}-{name}")
 }
 
 /// An image manifest as both 2.x and 3.x of the registry parse it. It needs a configuration, and

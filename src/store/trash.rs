@@ -48,6 +48,12 @@ pub struct Leftovers {
     pub problems: Vec<Problem>,
 }
 
+#[derive(Default)]
+struct Found {
+    places: Vec<Place>,
+    unknown: Vec<String>,
+}
+
 /// One sweep's part of the trash.
 #[derive(Debug)]
 pub struct Batch<'a> {
@@ -70,12 +76,22 @@ impl Store {
         let mut left = Leftovers::default();
         for sweep in self.trash_entries(lock, layout::PENDING, &mut left.problems) {
             let batch = self.batch(lock, &sweep);
-            let mut places = Vec::new();
-            if let Err(error) = self.find_places(lock, &batch.pending(""), "", &mut places) {
+            let mut found = Found::default();
+            if let Err(error) = self.find_places(lock, &batch.pending(""), "", &mut found) {
                 left.problems.push(failed(&batch.pending(""), &error));
                 continue;
             }
+            let Found { mut places, unknown } = found;
             places.sort_unstable();
+            let troubles = left.problems.len();
+            left.problems.extend(unknown.into_iter().map(|path| Problem {
+                severity: Severity::Doubt,
+                code: Code::OddName,
+                repository: None,
+                path: format!("{}/{}/{path}", layout::JANITOR, batch.pending("")),
+                cause: "an interrupted sweep left it, and this version does not know where it belongs".into(),
+                remedy: "run the version of the janitor that left it, or move it out of the trash".into(),
+            }));
             for (place, back) in places.iter().zip(batch.put_back(&places, stop)?) {
                 match back {
                     Ok(true) => left.put_back.push(place.clone()),
@@ -83,12 +99,19 @@ impl Store {
                     Err(error) => left.problems.push(failed(&place.to_string(), &error)),
                 }
             }
-            if left.problems.is_empty() {
+            if left.problems.len() == troubles {
                 left.problems.extend(batch.condemn().err().map(|error| failed(&sweep, &error)));
             }
         }
         self.delete_condemned(lock, &mut left.problems, stop)?;
         Ok(left)
+    }
+
+    /// How many interrupted sweeps have left something that the next sweep puts back. Changes nothing.
+    pub fn unsettled(&self) -> usize {
+        let pending = format!("{}/{}", layout::JANITOR, layout::PENDING);
+        let listed = self.io.open_dir(&self.data, &pending).and_then(|dir| self.io.list(&dir));
+        listed.map_or(0, |entries| entries.len())
     }
 
     fn delete_condemned(
@@ -107,22 +130,26 @@ impl Store {
 
     /// Deletes one condemned batch, its repositories at the same time.
     fn empty_trash(&self, lock: &StoreLock, path: &str, stop: &Stop) -> Result<io::Result<()>, Interrupted> {
-        let mut places = Vec::new();
-        if let Err(error) = self.find_places(lock, path, "", &mut places) {
+        let mut found = Found::default();
+        if let Err(error) = self.find_places(lock, path, "", &mut found) {
             return Ok(Err(error));
         }
+        let Found { mut places, .. } = found;
         places.sort_unstable();
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> io::Result<()> {
             let dir = self.io.open_dir(&lock.dir, &format!("{path}/{}", layout::parent(&group[0])))?;
             group.par_iter().try_for_each(|place| match stop.check() {
-                Ok(()) => mutate::remove_trash(&self.io, &dir, &layout::file_name(place)),
+                Ok(()) => mutate::remove_trash(&self.io, &dir, &layout::file_name(place), stop),
                 Err(_) => Ok(()),
             })
         };
-        let emptied = self.pool.install(|| groups.par_iter().try_for_each(group));
+        let emptied = self.pool.install(|| {
+            groups.par_iter().try_for_each(group)?;
+            mutate::remove_trash(&self.io, &lock.dir, path, stop)
+        });
         stop.check()?;
-        Ok(emptied.and_then(|()| mutate::remove_trash(&self.io, &lock.dir, path)))
+        Ok(emptied)
     }
 
     fn trash_entries(&self, lock: &StoreLock, path: &str, problems: &mut Vec<Problem>) -> Vec<String> {
@@ -139,21 +166,15 @@ impl Store {
         }
     }
 
-    fn find_places(
-        &self,
-        lock: &StoreLock,
-        base: &str,
-        below: &str,
-        places: &mut Vec<Place>,
-    ) -> io::Result<()> {
+    fn find_places(&self, lock: &StoreLock, base: &str, below: &str, found: &mut Found) -> io::Result<()> {
         let path = if below.is_empty() { base.to_owned() } else { format!("{base}/{below}") };
         let dir = self.io.open_dir(&lock.dir, &path)?;
         for entry in self.io.list(&dir)? {
             let below = if below.is_empty() { entry.name } else { format!("{below}/{}", entry.name) };
             match layout::place(&below) {
-                Some(place) => places.push(place),
-                None if entry.kind == Kind::Dir => self.find_places(lock, base, &below, places)?,
-                None => {}
+                Some(place) => found.places.push(place),
+                None if entry.kind == Kind::Dir => self.find_places(lock, base, &below, found)?,
+                None => found.unknown.push(below),
             }
         }
         Ok(())
