@@ -1,9 +1,13 @@
 //! A request to stop, looked at between actions and never in the middle of one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+
+/// A long wait is no standstill: it ticks this often.
+const TICK: Duration = Duration::from_secs(10);
 
 /// Asked to stop while something was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +22,7 @@ pub struct Interrupted {
 pub struct Stop {
     signal: Mutex<Option<i32>>,
     changed: Condvar,
+    ticks: AtomicU64,
     child: Mutex<Option<Pid>>,
 }
 
@@ -33,6 +38,7 @@ impl Stop {
     /// # Errors
     /// [`Interrupted`] when it was.
     pub fn check(&self) -> Result<(), Interrupted> {
+        self.ticks.fetch_add(1, Ordering::Relaxed);
         self.lock().map_or(Ok(()), |signal| Err(Interrupted { signal }))
     }
 
@@ -41,10 +47,23 @@ impl Stop {
     /// # Errors
     /// [`Interrupted`] when a stop is or was asked for.
     pub fn wait(&self, duration: Duration) -> Result<(), Interrupted> {
-        let guard = self.lock();
-        let waited = self.changed.wait_timeout_while(guard, duration, |signal| signal.is_none());
-        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        guard.map_or(Ok(()), |signal| Err(Interrupted { signal }))
+        let mut left = duration;
+        loop {
+            self.check()?;
+            let slice = left.min(TICK);
+            let waited = self.changed.wait_timeout_while(self.lock(), slice, |signal| signal.is_none());
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            left = left.saturating_sub(slice);
+            if left.is_zero() {
+                return self.check();
+            }
+        }
+    }
+
+    /// Grows whenever whoever works asks whether to stop, and while it waits: where it stands
+    /// still, so does the work.
+    pub fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
     }
 
     /// Remembers the process group of a child, for as long as the child runs.
@@ -73,6 +92,9 @@ mod tests {
     fn a_wait_ends_when_a_stop_is_asked_for() {
         let stop = Stop::default();
         assert_eq!(stop.wait(Duration::ZERO), Ok(()));
+        let before = stop.ticks();
+        assert_eq!(stop.check(), Ok(()));
+        assert!(stop.ticks() > before, "a look is a step");
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| stop.wait(Duration::from_secs(3600)));
             stop.request(15);
