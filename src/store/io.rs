@@ -282,6 +282,15 @@ impl Io {
         self.run(Op::Stat, &dir.path, path, || Ok(attributes(&dir.fd, path, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
+    /// Asks the storage itself for attributes by path, past what this host remembers of them.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn stat_now(&self, dir: &Dir, path: &str) -> io::Result<Attributes> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
+        self.run(Op::Stat, &dir.path, path, || Ok(attributes(&dir.fd, path, flags)?))
+    }
+
     /// Attributes of an open directory, which need no round trip of their own.
     ///
     /// # Errors
