@@ -12,14 +12,20 @@ pub enum Algorithm {
     /// The registry's own algorithm: every blob is stored under it.
     Sha256,
     /// Accepted in references; such a layer is stored under sha256 behind an alias link.
+    Sha384,
+    /// Like sha384.
     Sha512,
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+
     /// The name used in digests and as a directory name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
             Self::Sha512 => "sha512",
         }
     }
@@ -30,13 +36,15 @@ impl Algorithm {
 pub enum Digest {
     /// `sha256:<64 hex digits>`
     Sha256([u8; 32]),
+    /// `sha384:<96 hex digits>`, boxed because it is rare
+    Sha384(Box<[u8; 48]>),
     /// `sha512:<128 hex digits>`, boxed because it is rare
     Sha512(Box<[u8; 64]>),
 }
 
 /// Why a text is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a digest: {0:?}; expected sha256:<64 lower-case hex digits> or sha512:<128>")]
+#[error("not a digest: {0:?}; expected sha256:<64 lower-case hex digits>, sha384:<96> or sha512:<128>")]
 pub struct DigestError(String);
 
 impl Digest {
@@ -52,6 +60,7 @@ impl Digest {
     pub fn from_parts(algorithm: Algorithm, hex: &str) -> Result<Self, DigestError> {
         let parsed = match algorithm {
             Algorithm::Sha256 => decode_hex(hex).map(Self::Sha256),
+            Algorithm::Sha384 => decode_hex(hex).map(|bytes| Self::Sha384(Box::new(bytes))),
             Algorithm::Sha512 => decode_hex(hex).map(|bytes| Self::Sha512(Box::new(bytes))),
         };
         parsed.ok_or_else(|| DigestError(format!("{}:{hex}", algorithm.as_str())))
@@ -61,6 +70,7 @@ impl Digest {
     pub const fn algorithm(&self) -> Algorithm {
         match self {
             Self::Sha256(_) => Algorithm::Sha256,
+            Self::Sha384(_) => Algorithm::Sha384,
             Self::Sha512(_) => Algorithm::Sha512,
         }
     }
@@ -87,6 +97,7 @@ impl Digest {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Sha256(bytes) => bytes,
+            Self::Sha384(bytes) => &bytes[..],
             Self::Sha512(bytes) => &bytes[..],
         }
     }
@@ -113,12 +124,11 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        match text.split_once(':') {
-            Some(("sha256", hex)) => Self::from_parts(Algorithm::Sha256, hex),
-            Some(("sha512", hex)) => Self::from_parts(Algorithm::Sha512, hex),
-            _ => Err(DigestError(text.chars().take(160).collect())),
-        }
-        .map_err(|_| DigestError(text.chars().take(160).collect()))
+        let parsed = text.split_once(':').and_then(|(name, hex)| {
+            let algorithm = Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)?;
+            Self::from_parts(algorithm, hex).ok()
+        });
+        parsed.ok_or_else(|| DigestError(text.chars().take(160).collect()))
     }
 }
 
@@ -154,12 +164,22 @@ mod tests {
     fn only_full_lower_case_digests_parse() {
         let hex = "0123456789abcdef".repeat(4);
         assert!(format!("sha256:{hex}").parse::<Digest>().is_ok());
+        for algorithm in Algorithm::ALL {
+            let digits = match algorithm {
+                Algorithm::Sha256 => 64,
+                Algorithm::Sha384 => 96,
+                Algorithm::Sha512 => 128,
+            };
+            let text = format!("{}:{}", algorithm.as_str(), "0a".repeat(digits / 2));
+            assert_eq!(text.parse::<Digest>().map(|digest| digest.to_string()), Ok(text));
+        }
         for bad in [
             String::new(),
             "sha256:".into(),
             format!("sha256:{}", &hex[1..]),
             format!("sha256:{hex}0"),
             format!("sha256:{}", hex.to_uppercase()),
+            format!("sha384:{hex}"),
             format!("sha512:{hex}"),
             format!("md5:{hex}"),
             format!("sha256:{}\n", &hex[1..]),
@@ -178,6 +198,10 @@ mod tests {
             bytes[..32].copy_from_slice(&long);
             let sha512 = Digest::Sha512(Box::new(bytes));
             prop_assert_eq!(sha512.to_string().parse::<Digest>(), Ok(sha512));
+            let mut bytes = [9; 48];
+            bytes[16..].copy_from_slice(&short);
+            let sha384 = Digest::Sha384(Box::new(bytes));
+            prop_assert_eq!(sha384.to_string().parse::<Digest>(), Ok(sha384));
         }
 
         #[test]

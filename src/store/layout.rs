@@ -86,7 +86,7 @@ pub(super) fn shard_and_hex(digest: &Digest) -> (String, String) {
 
 /// The algorithm that a directory name stands for.
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
-    [Algorithm::Sha256, Algorithm::Sha512].into_iter().find(|algorithm| algorithm.as_str() == name)
+    Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
 }
 
 /// The directory that holds a place, below the registry's tree (or below a sweep's trash).
