@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 /// Shown above the options.
 const ABOUT: &str = "Keeps a self-hosted container registry from growing forever";
@@ -51,6 +51,18 @@ pub struct Cli {
     /// What a sweep is to do.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+impl Cli {
+    /// The sign of life to look at, where that is what was asked for. Of the variables only this
+    /// path's is read: a bad value elsewhere stops a sweep, which then tells of it itself.
+    pub fn asks_for_health() -> Option<PathBuf> {
+        let command = Self::command().mut_args(|argument| {
+            if argument.get_id() == "heartbeat" { argument } else { argument.env(None::<&str>) }
+        });
+        let cli = Self::from_arg_matches(&command.try_get_matches().ok()?).ok()?;
+        cli.command.map(|Command::Health| cli.settings.heartbeat)
+    }
 }
 
 /// What to do instead of sweeping.
@@ -124,7 +136,7 @@ pub struct Settings {
     ///
     /// A push in progress looks like garbage until its last step, so do not go below the time that
     /// your longest push takes.
-    #[arg(long, env = "GC_GRACE", value_name = "DURATION", default_value = "1h", value_parser = duration, help_heading = "Retention")]
+    #[arg(long, env = "GC_GRACE", value_name = "DURATION", default_value = "1h", value_parser = age, help_heading = "Retention")]
     pub gc_grace: Duration,
 
     /// Say what would go and change nothing
@@ -140,7 +152,7 @@ pub struct Settings {
     pub interval_secs: Duration,
 
     /// How long a single sweep waits for another janitor's lock
-    #[arg(long, env = "JANITOR_LOCK_WAIT", value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Running")]
+    #[arg(long, env = "JANITOR_LOCK_WAIT", value_name = "DURATION", default_value = "0s", value_parser = lock_wait, help_heading = "Running")]
     pub lock_wait: Duration,
 
     /// File operations under way at the same time
@@ -169,14 +181,14 @@ pub struct Settings {
     pub gc_engine: EngineChoice,
 
     /// Time limit for one run of the registry's collector
-    #[arg(long, env = "GC_TIMEOUT", value_name = "DURATION", default_value = "6h", value_parser = positive_duration, help_heading = "Collection")]
+    #[arg(long, env = "GC_TIMEOUT", value_name = "DURATION", default_value = "6h", value_parser = timeout, help_heading = "Collection")]
     pub gc_timeout: Duration,
 
     /// Time between taking things away and the second look that permits deleting them
     ///
     /// Longer than any single request to your registry takes; a push that was under way is then
     /// seen by the second look, and what it needs is put back.
-    #[arg(long, env = "GC_SETTLE", value_name = "DURATION", default_value = "60s", value_parser = duration, help_heading = "Collection")]
+    #[arg(long, env = "GC_SETTLE", value_name = "DURATION", default_value = "60s", value_parser = settle, help_heading = "Collection")]
     pub gc_settle: Duration,
 
     /// Report on stdout [default: text for a single sweep, none in the loop]
@@ -201,7 +213,7 @@ fn switch() -> impl clap::builder::TypedValueParser<Value = bool> {
 }
 
 fn count(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| "a whole number, 1 or more".into())
+    text.parse().map_err(|_| format!("a whole number from 1 to {}", u32::MAX))
 }
 
 fn jobs(text: &str) -> Result<u32, String> {
@@ -211,19 +223,39 @@ fn jobs(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "a whole number from 1 to 1024".into())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "a duration with its unit, such as 60s, 30m, 1h or 7d".into())
+const DAY: Duration = Duration::from_secs(86400);
+const YEAR: Duration = Duration::from_secs(366 * 86400);
+
+/// An age: further back than there can be a push.
+fn age(text: &str) -> Result<Duration, String> {
+    within(text, Duration::ZERO, 100 * YEAR)
+        .ok_or_else(|| "a duration with its unit, such as 60s, 30m, 1h or 7d; at most 100 years".into())
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    let allowed = || "a duration above zero with its unit, such as 60s, 30m or 6h".to_owned();
-    duration(text).ok().filter(|it| !it.is_zero()).ok_or_else(allowed)
+/// The sweep holds the lock meanwhile.
+fn settle(text: &str) -> Result<Duration, String> {
+    within(text, Duration::ZERO, DAY)
+        .ok_or_else(|| "a duration with its unit, such as 0s, 60s or 30m; at most 1 day".into())
+}
+
+fn lock_wait(text: &str) -> Result<Duration, String> {
+    within(text, Duration::ZERO, YEAR)
+        .ok_or_else(|| "a duration with its unit, such as 0s, 30m or 1h; at most a year".into())
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    within(text, Duration::from_nanos(1), YEAR)
+        .ok_or_else(|| "a duration above zero with its unit, such as 60s, 30m or 6h; at most a year".into())
+}
+
+fn within(text: &str, least: Duration, most: Duration) -> Option<Duration> {
+    humantime::parse_duration(text).ok().filter(|it| (least..=most).contains(it))
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
     let parsed = text.parse().ok().map(Duration::from_secs).or_else(|| humantime::parse_duration(text).ok());
     parsed
-        .filter(|it| (Duration::from_secs(1)..=Duration::from_secs(366 * 86400)).contains(it))
+        .filter(|it| (Duration::from_secs(1)..=YEAR).contains(it))
         .ok_or_else(|| "seconds, or a duration such as 30m or 1h; from 1 second to a year".into())
 }
 

@@ -14,13 +14,16 @@ use crate::cli::Cli;
 const OURS: [&str; 3] = ["JANITOR_", "GC_", "KEEP_"];
 
 /// Reads all variables.
-pub(super) fn read() -> Result<BTreeMap<String, OsString>, ConfigError> {
-    let environment: BTreeMap<String, OsString> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+pub(super) fn read() -> BTreeMap<String, OsString> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
+}
+
+/// Refuses variables that look like settings and are none.
+pub(super) fn refuse_misspelt(environment: &BTreeMap<String, OsString>) -> Result<(), ConfigError> {
     let command = Cli::command();
     let known: Vec<&str> = command.get_arguments().filter_map(|it| it.get_env()?.to_str()).collect();
     match environment.keys().find(|name| misspelt(name, &known)) {
-        None => Ok(environment),
+        None => Ok(()),
         Some(name) => {
             let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
             Err(ConfigError::new(format!(
@@ -34,7 +37,7 @@ pub(super) fn read() -> Result<BTreeMap<String, OsString>, ConfigError> {
 
 /// A misspelt setting would silently leave a default in force, and that may delete more.
 fn misspelt(name: &str, known: &[&str]) -> bool {
-    if known.contains(&name) {
+    if known.contains(&name) || tells_of_a_service(name) {
         return false;
     }
     let bare = |text: &str| text.replace(['_', '-'], "").to_uppercase();
@@ -42,6 +45,27 @@ fn misspelt(name: &str, known: &[&str]) -> bool {
         || known.iter().any(|known| {
             bare(known) == bare(name) || (known.len() >= 7 && strsim::damerau_levenshtein(known, name) == 1)
         })
+}
+
+/// Kubernetes tells every container of each Service in these variables, and so do Docker's links;
+/// a Service named `janitor` is no misspelt setting.
+fn tells_of_a_service(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(rest) = OURS.iter().find_map(|ours| name.strip_prefix(ours)) else {
+        return false;
+    };
+    if matches!(rest, "SERVICE_HOST" | "SERVICE_PORT" | "PORT") {
+        return true;
+    }
+    if let Some(port_name) = rest.strip_prefix("SERVICE_PORT_") {
+        return !port_name.is_empty();
+    }
+    let mut parts = rest.split('_');
+    parts.next() == Some("PORT")
+        && parts.next().is_some_and(is_number)
+        && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
+        && matches!(parts.next(), None | Some("ADDR" | "PORT" | "PROTO"))
+        && parts.next().is_none()
 }
 
 /// The variables that the registry's collector reads, too.
@@ -75,6 +99,41 @@ mod tests {
         }
         for other in ["KEEP_LAST_N", "PATH", "HOME", "REGISTRY_PORT", "RUN_ID", "LOG_FILE", "LOGNAME"] {
             assert!(!misspelt(other, &known), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_and_docker_tell_of_a_service_is_no_setting() {
+        for ours in OURS {
+            for told in [
+                "SERVICE_HOST",
+                "SERVICE_PORT",
+                "SERVICE_PORT_HTTP",
+                "SERVICE_PORT_HTTP_METRICS",
+                "PORT",
+                "PORT_8080_TCP",
+                "PORT_8080_TCP_ADDR",
+                "PORT_8080_TCP_PORT",
+                "PORT_8080_TCP_PROTO",
+                "PORT_53_UDP",
+            ] {
+                assert!(!misspelt(&format!("{ours}{told}"), &["KEEP_LAST_N"]), "{ours}{told}");
+            }
+            for wrong in [
+                "SERVICE",
+                "SERVICE_HOSTS",
+                "SERVICE_PORT_",
+                "PORTS",
+                "PORT_HTTP",
+                "PORT_8080",
+                "PORT__TCP",
+                "PORT_8080_HTTP",
+                "PORT_8080_TCP_HOST",
+                "PORT_8080_TCP_ADDR_X",
+                "X_PORT",
+            ] {
+                assert!(misspelt(&format!("{ours}{wrong}"), &["KEEP_LAST_N"]), "{ours}{wrong}");
+            }
         }
     }
 }

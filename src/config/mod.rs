@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 
 pub use refusal::ConfigError;
 
-use crate::cli::{Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};
+use crate::cli::{Cli, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};
 use crate::policy::Policy;
 
 /// Where the registry images keep their configuration: 2.x, then 3.x.
@@ -89,18 +89,18 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], in one line, naming the setting, its value and what is allowed.
     pub fn from_process() -> Result<Asked, ConfigError> {
-        let environment = environment::read()?;
-        match Cli::try_parse() {
-            Ok(cli) => Self::from_cli(cli, &environment),
-            Err(error) if error.use_stderr() => Err(ConfigError::from_clap(&error, &environment)),
-            Err(answer) => Ok(Asked::Answered(answer)),
+        let environment = environment::read();
+        // What only a sweep needs is no matter for a look at its sign of life.
+        if let Some(heartbeat) = Cli::asks_for_health() {
+            return Ok(Asked::Health(heartbeat));
         }
-    }
-
-    fn from_cli(cli: Cli, environment: &BTreeMap<String, OsString>) -> Result<Asked, ConfigError> {
-        match cli.command {
-            Some(Command::Health) => Ok(Asked::Health(cli.settings.heartbeat)),
-            None => Ok(Asked::Sweep(Box::new(Self::resolve(cli.settings, environment)?))),
+        match Cli::try_parse() {
+            Err(answer) if !answer.use_stderr() => Ok(Asked::Answered(answer)),
+            Err(error) => Err(ConfigError::from_clap(&error, &environment)),
+            Ok(cli) => {
+                environment::refuse_misspelt(&environment)?;
+                Ok(Asked::Sweep(Box::new(Self::resolve(cli.settings, &environment)?)))
+            }
         }
     }
 

@@ -56,6 +56,7 @@ impl ConfigError {
                 let allowed = context(ContextKind::ValidValue)
                     .filter(|allowed| !allowed.is_empty())
                     .or_else(|| std::error::Error::source(error).map(allowed_by))
+                    .or_else(|| allowed_for(&command, flag))
                     .unwrap_or_else(|| "a value".into());
                 Self(if value.is_empty() && variable.is_none() {
                     format!("{flag} has no value; allowed: {allowed}")
@@ -78,6 +79,12 @@ impl ConfigError {
             }
         }
     }
+}
+
+/// Where no value came at all, an empty one gets the answer.
+fn allowed_for(command: &clap::Command, flag: &str) -> Option<String> {
+    let error = command.clone().try_get_matches_from(["janitor", &format!("{flag}=")]).err()?;
+    std::error::Error::source(&error).map(allowed_by)
 }
 
 /// Our own parsers answer with what is allowed; clap's switch does not.
