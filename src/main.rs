@@ -8,6 +8,7 @@ use anyhow::Context;
 use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
 use registry_janitor::config::{Asked, Config};
 use registry_janitor::daemon::{self, Heartbeat};
+use registry_janitor::report::failure::Failure;
 use registry_janitor::report::{SweepReport, log, table};
 use registry_janitor::stop::Stop;
 use registry_janitor::sweep::{SweepError, sweep};
@@ -22,10 +23,7 @@ fn main() -> ExitCode {
             Ok(doing) => answer(&format!("{doing}\n")).unwrap_or_else(|error| complain(&error, 1)),
             Err(error) => complain(&error.into(), 1),
         },
-        Ok(Asked::Sweep(config)) => run(&config).unwrap_or_else(|error| {
-            let code = error.downcast_ref::<SweepError>().map_or(1, SweepError::exit_code);
-            complain(&error, code)
-        }),
+        Ok(Asked::Sweep(config)) => run(&config).unwrap_or_else(|error| complain(&error, 1)),
         Err(error) => complain(&error.into(), 2),
     }
 }
@@ -36,19 +34,41 @@ fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let stop = Arc::new(Stop::default());
     daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
     if !config.run_once {
-        let ended = daemon::run(config, &stop, |report| {
-            if let Err(error) = print(report, config.output) {
-                tracing::error!("cannot write the report: {error:#}");
+        let ended = daemon::run(config, &stop, |swept| {
+            let told = match swept {
+                Ok(report) => print(report, config.output),
+                Err(error) => print_failure(error, config.output),
+            };
+            if let Err(error) = told {
+                tracing::error!("cannot write the report: {}", one_line(&error));
             }
         });
         return Ok(ended.map_or_else(|error| SweepError::from(error).exit_code(), |()| 0).into());
     }
-    let report = sweep(config, &stop)?;
+    let report = match sweep(config, &stop) {
+        Ok(report) => report,
+        Err(error) => {
+            let code = error.exit_code();
+            let told = print_failure(&error, config.output);
+            complain(&error.into(), code);
+            return told.map(|()| code.into());
+        }
+    };
     if config.output != OutputFormat::Text {
         log::log(&report);
     }
     print(&report, config.output)?;
     Ok(report.exit_code.into())
+}
+
+/// A script that asked for a document gets one, also of a sweep that could not be made.
+fn print_failure(error: &SweepError, format: OutputFormat) -> anyhow::Result<()> {
+    match format {
+        OutputFormat::Json => {
+            answer(&(Failure::new(error.exit_code(), &error.to_string()).to_json()? + "\n")).map(drop)
+        }
+        OutputFormat::Text | OutputFormat::None => Ok(()),
+    }
 }
 
 fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
@@ -78,8 +98,21 @@ fn no_matter_who_reads(written: io::Result<()>) -> anyhow::Result<ExitCode> {
 
 fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
     // Where stderr is closed there is nobody left to tell.
-    writeln!(io::stderr(), "error: {error:#}").ok();
+    writeln!(io::stderr(), "error: {}", one_line(error)).ok();
     code.into()
+}
+
+/// An error with its causes, but for those that a message before them tells already.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 fn start_logging(config: &Config) {
@@ -108,4 +141,30 @@ fn raise_open_file_limit() {
     limit.current = limit.maximum;
     // Where it is not allowed, the limit that is there has to do.
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_janitor::daemon::HealthError;
+    use registry_janitor::store::LockError;
+
+    use super::*;
+
+    fn full() -> io::Error {
+        io::Error::other("the disk is full")
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let lock = LockError::Io { path: "janitor/lock".into(), source: full() };
+        let told = |error: anyhow::Error| one_line(&error);
+        let expected = "cannot lock the store at janitor/lock: the disk is full";
+        assert_eq!(told(SweepError::from(lock).into()), expected);
+        let clock = told(SweepError::Clock(full()).into());
+        assert_eq!(clock.matches("the disk is full").count(), 1, "{clock}");
+        let health = told(HealthError::Missing { path: "sign".into(), source: full() }.into());
+        assert_eq!(health.matches("the disk is full").count(), 1, "{health}");
+        let context = anyhow::Error::from(full()).context("cannot write to stdout");
+        assert_eq!(told(context), "cannot write to stdout: the disk is full");
+    }
 }

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 const BEAT: Duration = Duration::from_secs(10);
 /// How late the loop may be before it counts as dead.
 const SLACK: Duration = Duration::from_secs(60);
+/// How long a sweep may stand still before the sign is renewed no more: a single file operation
+/// on a storage that comes back takes less.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Writes the sign of life.
 #[derive(Debug)]
@@ -72,14 +75,31 @@ impl Heartbeat {
         Self { path: path.into() }
     }
 
-    /// Renews the sign for as long as something is being done.
-    pub(super) fn while_alive<T>(&self, act: impl FnOnce() -> T) -> T {
+    /// Renews the sign while `act` runs, for as long as `steps` grows.
+    pub(super) fn while_moving<T>(&self, steps: impl Fn() -> u64 + Send, act: impl FnOnce() -> T) -> T {
+        self.beating(BEAT, PATIENCE, steps, act)
+    }
+
+    fn beating<T>(
+        &self,
+        beat: Duration,
+        patience: Duration,
+        steps: impl Fn() -> u64 + Send,
+        act: impl FnOnce() -> T,
+    ) -> T {
         let (done, is_done) = mpsc::channel::<()>();
         thread::scope(|scope| {
             scope.spawn(move || {
+                let mut seen = (steps(), Instant::now());
                 loop {
-                    self.write(SLACK, Doing::Sweeping);
-                    if is_done.recv_timeout(BEAT) != Err(mpsc::RecvTimeoutError::Timeout) {
+                    let now = steps();
+                    if now != seen.0 {
+                        seen = (now, Instant::now());
+                    }
+                    if seen.1.elapsed() <= patience {
+                        self.write(SLACK, Doing::Sweeping);
+                    }
+                    if is_done.recv_timeout(beat) != Err(mpsc::RecvTimeoutError::Timeout) {
                         break;
                     }
                 }
@@ -133,14 +153,49 @@ impl Heartbeat {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+
+    #[test]
+    fn a_sweep_that_stands_still_gives_no_sign_until_it_moves_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("heartbeat");
+        let tick = Duration::from_millis(10);
+        let steps = AtomicU64::new(0);
+        // Generous: a beat is a few milliseconds, and nobody measures how many.
+        let within_a_minute = |mut holds: Box<dyn FnMut() -> bool + '_>| {
+            (0..600).any(|_| {
+                thread::sleep(10 * tick);
+                holds()
+            })
+        };
+        Heartbeat::new(&path).beating(
+            tick,
+            2 * tick,
+            || steps.load(Ordering::Relaxed),
+            || {
+                let is_silent = within_a_minute(Box::new(|| {
+                    std::fs::remove_file(&path).ok();
+                    thread::sleep(10 * tick);
+                    !path.exists()
+                }));
+                assert!(is_silent, "it beats without a step");
+                let is_back = within_a_minute(Box::new(|| {
+                    steps.fetch_add(1, Ordering::Relaxed);
+                    path.exists()
+                }));
+                assert!(is_back, "it moves and gives no sign");
+            },
+        );
+    }
 
     #[test]
     fn the_loop_is_well_while_its_sign_is_fresh_and_its_last_sweep_was_not_refused() {
         let dir = tempfile::tempdir().unwrap();
         let heartbeat = Heartbeat::new(&dir.path().join("heartbeat"));
         assert!(matches!(heartbeat.check(), Err(HealthError::Missing { .. })));
-        assert_eq!(heartbeat.while_alive(|| 7), 7);
+        assert_eq!(heartbeat.while_moving(|| 0, || 7), 7);
         assert_eq!(heartbeat.check().unwrap(), "sweeping");
         for code in [0, 3, 10, 11] {
             heartbeat.asleep(code, Duration::ZERO);

@@ -1,8 +1,12 @@
 //! A setting that is wrong stops the janitor before it looks at the store.
 
-use janitor_testkit::{Janitor, Registry, Tree};
+use std::fs;
+use std::time::Duration;
 
-use crate::stage::{janitor, names, push_versions};
+use janitor_testkit::{Interrupt, Janitor, Registry, Tree};
+use serde_json::json;
+
+use crate::stage::{binary, janitor, names, push_versions};
 
 /// One store for the whole table.
 fn registry_with_images() -> Registry {
@@ -32,7 +36,7 @@ fn a_bad_value_is_refused_in_one_line_that_says_what_is_allowed() {
         ("KEEP_LAST_N", "ten", "number"),
         ("KEEP_LAST_N", "-1", "number"),
         ("KEEP_LAST_N", "2.5", "number"),
-        ("KEEP_LAST_N", "99999999999999999999999", "number"),
+        ("KEEP_LAST_N", "99999999999", "4294967295"),
         ("DRY_RUN", "treu", "true"),
         ("RUN_ONCE", "si", "true"),
         ("RUN_GC", "maybe", "false"),
@@ -41,11 +45,16 @@ fn a_bad_value_is_refused_in_one_line_that_says_what_is_allowed() {
         ("GC_ENGINE", "fast", "auto"),
         ("GC_GRACE", "soon", "30m"),
         ("GC_GRACE", "-1h", "30m"),
+        ("GC_GRACE", "101years", "100 years"),
         ("GC_SETTLE", "a while", "30m"),
+        ("GC_SETTLE", "25h", "1 day"),
         ("GC_TIMEOUT", "never", "30m"),
+        ("GC_TIMEOUT", "0s", "above zero"),
+        ("GC_TIMEOUT", "2years", "a year"),
         ("JANITOR_INTERVAL_SECS", "often", "30m"),
         ("JANITOR_INTERVAL_SECS", "0", "1"),
-        ("JANITOR_LOCK_WAIT", "long", "s"),
+        ("JANITOR_LOCK_WAIT", "long", "30m"),
+        ("JANITOR_LOCK_WAIT", "2years", "a year"),
         ("JANITOR_JOBS", "0", "1"),
         ("JANITOR_JOBS", "many", "number"),
         ("JANITOR_OUTPUT", "yaml", "json"),
@@ -102,6 +111,9 @@ fn other_programs_variables_are_none_of_our_business() {
         .env("LANG", "C.UTF-8")
         .env("OTEL_TRACES_EXPORTER", "none")
         .env("REGISTRY_LOG_LEVEL", "warn")
+        .env("JANITOR_SERVICE_HOST", "10.0.0.1")
+        .env("JANITOR_PORT_8080_TCP_ADDR", "10.0.0.1")
+        .env("GC_PORT", "tcp://10.0.0.1:8080")
         .keep(1)
         .run()
         .assert_code(0);
@@ -136,4 +148,73 @@ fn keeping_no_tag_at_all_has_to_be_said_twice() {
 
     assert!(registry.client().tags("app").is_empty());
     assert!(registry.view().blobs().is_empty());
+}
+
+#[test]
+fn a_flag_without_its_value_says_what_is_allowed() {
+    for (flag, allowed) in [
+        ("--keep-last-n", "a whole number"),
+        ("--gc-grace", "a duration"),
+        ("--jobs", "1024"),
+        ("--data-dir", "a path"),
+        ("--gc-engine", "auto or registry"),
+        ("--output", "json"),
+    ] {
+        let outcome = Janitor::bare(binary()).arg(flag).run().assert_code(2);
+        let expected = format!("error: {flag} has no value; allowed: ");
+        let told = outcome.stderr.strip_prefix(&expected).unwrap_or_else(|| panic!("{}", outcome.stderr));
+        assert!(told.contains(allowed), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn wrong_settings_stop_a_sweep_and_nothing_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let sign = scratch.path().join("sign");
+    fs::write(&sign, r#"{"good_until":"9999-01-01T00:00:00Z","doing":"sweeping"}"#).unwrap();
+    for (name, value) in [("JANITOR_FROBNICATE", "1"), ("KEEP_LAST_N", "ten"), ("GC_GRACE", "")] {
+        let wrong = Janitor::bare(binary()).env(name, value);
+        let help = wrong.clone().arg("--help").run().assert_code(0);
+        assert!(help.stdout.contains("--keep-last-n"), "{}", help.stdout);
+        let version = wrong.clone().arg("--version").run().assert_code(0);
+        assert!(version.stdout.starts_with("janitor "), "{}", version.stdout);
+        let health = wrong.clone().env("JANITOR_HEARTBEAT", &sign.display().to_string());
+        assert_eq!(health.arg("health").run().assert_code(0).stdout, "sweeping\n");
+        let flag = wrong.clone().arg(&format!("--heartbeat={}", sign.display())).arg("health");
+        assert_eq!(flag.run().assert_code(0).stdout, "sweeping\n");
+        assert!(wrong.arg("--run-once").run().assert_code(2).stderr.contains(name));
+    }
+    let unhealthy = Janitor::bare(binary()).arg("health").arg("--heartbeat=/nowhere/sign").run();
+    let told = unhealthy.assert_code(1).stderr;
+    assert_eq!(told.matches("No such file").count(), 1, "{told}");
+}
+
+#[test]
+fn a_script_gets_a_document_also_of_a_sweep_that_could_not_be_made() {
+    let empty = tempfile::tempdir().unwrap();
+    let sign = empty.path().join("sign").display().to_string();
+    let store = empty.path().join("store");
+    fs::create_dir(&store).unwrap();
+    let once = Janitor::bare(binary())
+        .env("RUN_ONCE", "true")
+        .env("JANITOR_HEARTBEAT", &sign)
+        .env("JANITOR_DATA_DIR", &store.display().to_string());
+
+    let outcome = once.clone().env("JANITOR_OUTPUT", "json").run().assert_code(10);
+    let report = outcome.report();
+    assert_eq!((&report["schema_version"], &report["status"]), (&json!(1), &json!("no-store")));
+    assert_eq!(report["exit_code"], 10);
+    let error = report["error"].as_str().unwrap();
+    assert!(error.contains(&*store.display().to_string()) && outcome.stderr.contains(error), "{error}");
+
+    for silent in ["text", "none"] {
+        assert_eq!(once.clone().env("JANITOR_OUTPUT", silent).run().assert_code(10).stdout, "");
+    }
+
+    let mut looping = once.looping().env("JANITOR_OUTPUT", "json").spawn();
+    looping.wait_until("the loop has told", |it| it.stdout_so_far().contains('\n'));
+    looping.signal(Interrupt::Term);
+    let ended = looping.end_within(Duration::from_secs(20)).assert_code(143);
+    assert_eq!(ended.report()["status"], "no-store");
 }
