@@ -39,20 +39,30 @@ impl<'a> Graph<'a> {
         reached
     }
 
-    /// Adds what is reachable from further roots.
-    pub fn extend(&self, reached: &mut HashSet<&'a Digest>, roots: impl IntoIterator<Item = &'a Digest>) {
+    /// Adds what is reachable from further roots; says what was not reached before.
+    pub fn extend(
+        &self,
+        reached: &mut HashSet<&'a Digest>,
+        roots: impl IntoIterator<Item = &'a Digest>,
+    ) -> Vec<&'a Digest> {
+        let mut added = Vec::new();
         let mut open: Vec<&Digest> = roots.into_iter().collect();
         while let Some(digest) = open.pop() {
             if !reached.insert(digest) {
                 continue;
             }
+            added.push(digest);
             if let Some(manifest) = self.manifests.get(digest) {
                 open.extend(manifest.children.iter().map(|child| &child.digest));
             }
             open.extend(self.referrers.get(digest).into_iter().flatten());
         }
+        added
     }
 }
+
+/// No blob is larger, whatever a manifest claims.
+const CREDIBLE_BYTES: u64 = i64::MAX as u64 / 1024;
 
 /// What becomes of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +91,8 @@ pub enum Holder {
 pub struct Marks {
     /// What becomes of it.
     pub fates: Vec<Fate>,
-    /// Its size in bytes as far as a manifest tells, else 0.
+    /// Its size in bytes as far as it is known, else 0: a manifest's own, or what the manifests that
+    /// name it agree on.
     pub sizes: Vec<u64>,
     /// Whose going images held it.
     pub holders: Vec<Holder>,
@@ -115,12 +126,23 @@ pub fn blobs(inventory: &Inventory, going: &[(u32, Digest)]) -> Marks {
         let digest = aliases.get(digest).copied().unwrap_or(digest);
         inventory.blobs.binary_search(digest).ok()
     };
+    let mut claimed: Vec<Option<u64>> = vec![None; count];
+    for manifest in inventory.manifests.values() {
+        for blob in manifest.blobs.iter().chain(&manifest.children) {
+            let claim = blob.size_bytes.filter(|size| *size <= CREDIBLE_BYTES);
+            if let (Some(at), Some(size)) = (position(&blob.digest), claim) {
+                // Once in dispute it stays so: no further claim agrees with 0 but another 0.
+                let agreed = claimed[at].is_none_or(|other| other == size);
+                claimed[at] = Some(if agreed { size } else { 0 });
+            }
+        }
+    }
+    for (size, claimed) in marks.sizes.iter_mut().zip(claimed) {
+        *size = claimed.unwrap_or(0);
+    }
     for (digest, manifest) in &inventory.manifests {
-        let own = position(digest).map(|at| (at, manifest.size_bytes));
-        let told = manifest.blobs.iter().chain(&manifest.children);
-        let told = told.filter_map(|blob| Some((position(&blob.digest)?, blob.size_bytes?)));
-        for (at, size) in own.into_iter().chain(told) {
-            marks.sizes[at] = size;
+        if let Some(at) = position(digest) {
+            marks.sizes[at] = manifest.size_bytes;
         }
     }
     for repository in &inventory.repositories {
@@ -306,6 +328,29 @@ mod tests {
         let marks = told(&shared(vec![repository("B")]), &[(0, digest('A'))]);
         let fate = |letter| marks.iter().find(|(it, ..)| *it == letter).unwrap().1;
         assert_eq!((fate('a'), fate('s'), fate('b')), (Fate::Garbage, Fate::Held, Fate::Held));
+    }
+
+    #[test]
+    fn a_size_is_known_only_where_all_who_claim_one_agree() {
+        let mut inventory = shared(vec![repository("AB")]);
+        for (image, sizes) in [('A', [7, 5]), ('B', [8, 6])] {
+            let image = inventory.manifests.get_mut(&digest(image)).unwrap();
+            for (blob, size) in image.blobs.iter_mut().zip(sizes) {
+                blob.size_bytes = Some(size);
+            }
+        }
+        let sizes = |inventory: &Inventory| {
+            let marks = super::blobs(inventory, &[]);
+            ['a', 'b', 's', 'A'].map(|it| marks.sizes[inventory.blobs.binary_search(&digest(it)).unwrap()])
+        };
+        // The index claims a size of 1 for its children; what was read is 10.
+        assert_eq!(sizes(&inventory), [7, 8, 0, 10]);
+        for wild in [None, Some(u64::MAX), Some(CREDIBLE_BYTES + 1)] {
+            for blob in &mut inventory.manifests.get_mut(&digest('B')).unwrap().blobs {
+                blob.size_bytes = wild;
+            }
+            assert_eq!(sizes(&inventory), [7, 0, 5, 10], "{wild:?}");
+        }
     }
 
     #[test]
