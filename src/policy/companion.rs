@@ -1,6 +1,6 @@
 //! Tags that only serve another image: signatures, attestations, SBOMs, lists of referrers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{Algorithm, Digest, Manifest, Repository, Tag};
 
@@ -12,21 +12,26 @@ impl Companions {
     /// Finds the companion tags, by their name (`sha256-<hex>`, the fallback of the OCI referrers
     /// API, and cosign's `.sig`, `.att`, `.sbom`) or because what they name has a subject in this
     /// repository.
+    ///
+    /// The fallback is always an index; a plain image under such a name is one that somebody tagged
+    /// with a hash of its content, and ranks as any other.
     pub(super) fn of(repository: &Repository, manifests: &HashMap<Digest, Manifest>) -> Self {
-        let tagged = |digest: &Digest| repository.tags.iter().any(|tag| tag.digest() == Some(digest));
-        let here = |digest: &&Digest| repository.revisions.binary_search(digest).is_ok() || tagged(digest);
-        let by_subject = |tag: &Tag| {
-            let subject = manifests.get(tag.digest()?)?.subject.as_ref()?;
-            // A manifest that refers to itself, or an image that serves a missing one, is an image.
-            Some(subject).filter(|subject| Some(*subject) != tag.digest()).filter(here).cloned()
+        let tagged: HashSet<&Digest> = repository.tags.iter().filter_map(Tag::digest).collect();
+        let here =
+            |digest: &Digest| repository.revisions.binary_search(digest).is_ok() || tagged.contains(digest);
+        let subject = |tag: &Tag| {
+            let digest = tag.digest()?;
+            let manifest = manifests.get(digest);
+            let by_name = by_name(tag.name.as_str())
+                .filter(|name| name.kind == Kind::Artifact || manifest.is_some_and(Manifest::is_index));
+            let by_subject = || {
+                let subject = manifest?.subject.as_ref()?;
+                // A manifest that refers to itself, or an image that serves a missing one, is an image.
+                (subject != digest && here(subject)).then(|| subject.clone())
+            };
+            by_name.map(|name| name.image).or_else(by_subject)
         };
-        Self(
-            repository
-                .tags
-                .iter()
-                .map(|tag| by_name(tag.name.as_str()).or_else(|| by_subject(tag)))
-                .collect(),
-        )
+        Self(repository.tags.iter().map(subject).collect())
     }
 
     /// The image that a tag serves, by the tag's position.
@@ -35,16 +40,31 @@ impl Companions {
     }
 }
 
-fn by_name(tag: &str) -> Option<Digest> {
-    let (algorithm, rest) = [Algorithm::Sha256, Algorithm::Sha512]
+/// What a companion tag's name says.
+#[derive(Debug, PartialEq, Eq)]
+struct Name {
+    image: Digest,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `sha256-<hex>`: a list of referrers, if it is a list.
+    Bare,
+    /// With one of cosign's suffixes.
+    Artifact,
+}
+
+fn by_name(tag: &str) -> Option<Name> {
+    let (algorithm, rest) = Algorithm::ALL
         .into_iter()
         .find_map(|algorithm| Some((algorithm, tag.strip_prefix(algorithm.as_str())?.strip_prefix('-')?)))?;
-    let hex = match rest.split_once('.') {
-        Some((hex, "sig" | "att" | "sbom")) => hex,
+    let (hex, kind) = match rest.split_once('.') {
+        Some((hex, "sig" | "att" | "sbom")) => (hex, Kind::Artifact),
         Some(_) => return None,
-        None => rest,
+        None => (rest, Kind::Bare),
     };
-    Digest::from_parts(algorithm, hex).ok()
+    Some(Name { image: Digest::from_parts(algorithm, hex).ok()?, kind })
 }
 
 #[cfg(test)]
@@ -55,8 +75,11 @@ mod tests {
     fn companion_tags_are_known_by_their_names() {
         let digest = Digest::of(b"image");
         let hex = digest.hex();
-        for suffix in ["", ".sig", ".att", ".sbom"] {
-            assert_eq!(by_name(&format!("sha256-{hex}{suffix}")), Some(digest.clone()), "{suffix}");
+        for (suffix, kind) in
+            [("", Kind::Bare), (".sig", Kind::Artifact), (".att", Kind::Artifact), (".sbom", Kind::Artifact)]
+        {
+            let name = Some(Name { image: digest.clone(), kind });
+            assert_eq!(by_name(&format!("sha256-{hex}{suffix}")), name, "{suffix}");
         }
         for other in [
             "latest",

@@ -55,10 +55,10 @@ impl Verdict {
 
 impl Policy {
     /// Decides on every tag of a repository, in the order of its tags.
-    pub fn evaluate(
+    pub fn evaluate<'a>(
         &self,
-        repository: &Repository,
-        manifests: &HashMap<Digest, Manifest>,
+        repository: &'a Repository,
+        manifests: &'a HashMap<Digest, Manifest>,
         now: Timestamp,
     ) -> Vec<Verdict> {
         let tags = &repository.tags;
@@ -93,33 +93,45 @@ impl Policy {
             });
         }
 
-        // A companion may itself have companions, so go on until nothing more follows.
-        let mut waiting: Vec<(usize, &Digest)> =
-            (0..tags.len()).filter_map(|at| Some((at, companions.subject(at)?))).collect();
-        loop {
-            let before = waiting.len();
-            waiting.retain(|(at, subject)| {
-                let follows = kept.contains(subject);
-                if follows {
-                    graph.extend(&mut kept, tags[*at].digest());
-                    verdicts[*at] = Some(Verdict::keep(Reason::FollowsImage { image: (*subject).clone() }));
-                }
-                !follows
-            });
-            if waiting.len() < before {
-                continue;
+        // Companions by the image they serve. One may itself have companions, so whatever comes to
+        // stay is looked up in turn.
+        let mut serving: HashMap<&Digest, Vec<usize>> = HashMap::new();
+        for at in 0..tags.len() {
+            if let Some(subject) = companions.subject(at) {
+                serving.entry(subject).or_default().push(at);
             }
-            // Then those whose image may be on its way; what follows them follows too.
-            let young = waiting
-                .iter()
-                .position(|(at, subject)| !gone.contains(subject) && self.is_young(&tags[*at], now));
-            let Some(young) = young else { break };
-            let (at, subject) = waiting.swap_remove(young);
-            graph.extend(&mut kept, tags[at].digest());
-            verdicts[at] = Some(Verdict::keep(Reason::ImageMayCome { image: subject.clone() }));
         }
-        for (at, subject) in waiting {
-            verdicts[at] = Some(Verdict::remove(Reason::ImageGone { image: subject.clone() }));
+        let follow = |mut stays: Vec<&'a Digest>,
+                      kept: &mut HashSet<&'a Digest>,
+                      verdicts: &mut [Option<Verdict>]| {
+            while let Some(image) = stays.pop() {
+                for &at in serving.get(image).into_iter().flatten() {
+                    verdicts[at]
+                        .get_or_insert_with(|| Verdict::keep(Reason::FollowsImage { image: image.clone() }));
+                    stays.extend(graph.extend(kept, tags[at].digest()));
+                }
+            }
+        };
+        follow(kept.iter().copied().collect(), &mut kept, &mut verdicts);
+        // Then those whose image may be on its way; what follows them follows too. Those that serve
+        // one of them come last: they follow it, unless they only serve each other.
+        let mut young: Vec<(usize, &Digest)> = (0..tags.len())
+            .filter(|at| verdicts[*at].is_none() && self.is_young(&tags[*at], now))
+            .filter_map(|at| Some((at, companions.subject(at)?)))
+            .filter(|(_, subject)| !gone.contains(subject))
+            .collect();
+        let served = graph.closure(young.iter().filter_map(|(at, _)| tags[*at].digest()));
+        young.sort_by_key(|(_, subject)| served.contains(subject));
+        for (at, subject) in young {
+            if verdicts[at].is_none() {
+                verdicts[at] = Some(Verdict::keep(Reason::ImageMayCome { image: subject.clone() }));
+                follow(graph.extend(&mut kept, tags[at].digest()), &mut kept, &mut verdicts);
+            }
+        }
+        for (at, verdict) in verdicts.iter_mut().enumerate() {
+            if let (None, Some(image)) = (&verdict, companions.subject(at)) {
+                *verdict = Some(Verdict::remove(Reason::ImageGone { image: image.clone() }));
+            }
         }
         verdicts
             .into_iter()

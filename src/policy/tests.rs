@@ -228,6 +228,59 @@ fn times_to_come_rank_as_now_among_themselves_by_name() {
     assert_eq!(kept(2).collect::<Vec<_>>(), ["b", "c"]);
 }
 
+#[test]
+fn an_image_tagged_with_a_hash_of_its_content_is_an_image() {
+    let mut it = Fixture::default();
+    let bare = |name: &str| format!("sha256-{}", digest(name).hex());
+    it.image("newest", 1);
+    // An image, what is unknown, what only has a subject elsewhere, and a list of referrers.
+    it.manifest("app", &[], None).tag(&bare("sources"), "app", 500);
+    it.manifests.get_mut(&digest("app")).unwrap().blobs =
+        [Descriptor { digest: digest("config"), size_bytes: None, foreign: false }].into();
+    it.tag(&bare("other sources"), "unknown", 501);
+    it.manifest("artifact", &[], Some("nowhere")).tag(&bare("more sources"), "artifact", 502);
+    it.companion("", "gone", 503);
+    it.tag(&format!("{}.sig", bare("gone")), "app", 504);
+    let codes = |keep| -> BTreeMap<String, &'static str> {
+        it.verdicts(policy(keep)).into_iter().map(|(tag, verdict)| (tag, verdict.reasons[0].code())).collect()
+    };
+    let expected = |of_images: [&'static str; 4]| -> BTreeMap<String, &'static str> {
+        let images = ["newest".to_owned(), bare("sources"), bare("other sources"), bare("more sources")];
+        let companions = [bare("gone"), format!("{}.sig", bare("gone"))].map(|tag| (tag, "image-gone"));
+        images.into_iter().zip(of_images).chain(companions).collect()
+    };
+    assert_eq!(codes(4), expected(["newest"; 4]));
+    assert_eq!(codes(2), expected(["newest", "newest", "beyond-keep-last", "beyond-keep-last"]));
+}
+
+#[test]
+fn a_companion_tag_in_doubt_stays_for_that() {
+    let mut it = Fixture::default();
+    let signature = format!("sha256-{}.sig", digest("old").hex());
+    it.image("old", 3).image("new", 1).doubtful(&signature);
+    let verdicts: BTreeMap<String, Verdict> = it.verdicts(policy(1)).into_iter().collect();
+    assert_eq!(verdicts[&signature], Verdict::keep(Reason::InDoubt));
+}
+
+/// Ends in any reasonable time only if no tag is compared with every other.
+#[test]
+fn a_great_many_young_companions_and_referrers_are_decided_on() {
+    let mut it = Fixture::default();
+    it.image("image", 1);
+    for number in 0..15_000 {
+        let (absent, referrer) = (format!("absent-{number}"), format!("referrer-{number}"));
+        it.companion(".sig", &absent, 5).companion(".sig", &format!("{absent}.sig"), 900);
+        it.manifest(&referrer, &[], Some(&absent)).tag(&referrer, &referrer, 7);
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, verdict) in it.verdicts(policy(1)) {
+        *counts.entry(verdict.reasons[0].code()).or_default() += 1;
+    }
+    let expected =
+        [("beyond-keep-last", 15_000), ("follows-image", 15_000), ("image-may-come", 15_000), ("newest", 1)];
+    assert_eq!(counts, BTreeMap::from(expected));
+}
+
 /// A random repository: images and companions of each other over a small set of manifests.
 fn fixtures() -> impl Strategy<Value = Fixture> {
     let edges = proptest::collection::vec((0..10_usize, 0..12_usize, any::<bool>()), 0..14);
@@ -303,11 +356,29 @@ proptest! {
     fn a_companion_follows_an_image_that_stays(fixture in fixtures(), keep in 0_u32..12) {
         let verdicts: BTreeMap<String, Verdict> = fixture.verdicts(policy(keep)).into_iter().collect();
         for (tag, verdict) in &verdicts {
-            if let Some(Ok(subject)) = tag.strip_prefix("sha256-").map(|rest| {
+            let target = fixture.tags.iter().find(|it| it.name.as_str() == tag).and_then(Tag::digest).unwrap();
+            let lists = fixture.manifests.get(target).is_some_and(Manifest::is_index);
+            if let Some(Ok(subject)) = tag.strip_prefix("sha256-").filter(|_| lists || tag.contains('.')).map(|rest| {
                 Digest::from_parts(crate::model::Algorithm::Sha256, rest.trim_end_matches(".sig"))
             }) {
                 let stays = fixture.tags.iter().any(|it| it.digest() == Some(&subject) && verdicts[it.name.as_str()].keep);
                 prop_assert!(verdict.keep || !stays, "{} goes, its image stays", tag);
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_agree_with_what_the_kept_tags_reach(fixture in fixtures(), keep in 0_u32..12) {
+        let repository = fixture.repository();
+        let verdicts = policy(keep).evaluate(&repository, &fixture.manifests, now());
+        let tagged = repository.tags.iter().zip(&verdicts);
+        let stays = tagged.clone().filter(|(_, verdict)| verdict.keep).filter_map(|(tag, _)| tag.digest());
+        let reached = Graph::of(&repository, &fixture.manifests).closure(stays);
+        for (tag, verdict) in tagged {
+            match &verdict.reasons[0] {
+                Reason::FollowsImage { image } => prop_assert!(reached.contains(image), "{}", tag.name),
+                Reason::ImageGone { image } => prop_assert!(!reached.contains(image), "{}", tag.name),
+                _ => {}
             }
         }
     }
