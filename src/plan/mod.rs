@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use blobs::{Blobs, blobs};
 pub use revisions::{Candidate, Revisions, revisions, unreachable};
 
-use crate::model::{Expected, Inventory, Place, Repository, TagState};
+use crate::model::{Digest, Expected, Inventory, Place, Repository, TagState};
 use crate::policy::Verdict;
 
 /// The age from which on a thing that nothing references may go.
@@ -67,11 +67,17 @@ pub fn without(mut inventory: Inventory, gone: &[Expected]) -> Inventory {
     inventory
 }
 
-/// Repositories without a tag and a revision: with their layer links, they are candidates for
-/// removal.
-pub fn empty_repositories(inventory: &Inventory) -> Vec<&Repository> {
+/// Repositories without a tag, and without a revision but those that are `going`: with their layer
+/// links, they are candidates for removal.
+pub fn empty_repositories<'a>(inventory: &'a Inventory, going: &[&Expected]) -> Vec<&'a Repository> {
+    let going: HashSet<&Place> = going.iter().map(|expected| &expected.place).collect();
+    let stays = |repository: &Repository, revision: &Digest| {
+        !going.contains(&Place::Revision(repository.name.clone(), revision.clone()))
+    };
     let empty = |repository: &&Repository| {
-        repository.tags.is_empty() && repository.revisions.is_empty() && !repository.in_doubt
+        repository.tags.is_empty()
+            && !repository.in_doubt
+            && !repository.revisions.iter().any(|revision| stays(repository, revision))
     };
     inventory.repositories.iter().filter(empty).collect()
 }

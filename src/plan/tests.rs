@@ -349,7 +349,8 @@ fn a_repository_is_empty_without_tags_and_manifests_unless_in_doubt() {
         ],
         &[],
     );
-    let empty: Vec<&str> = empty_repositories(&inventory).into_iter().map(|it| it.name.as_str()).collect();
+    let empty: Vec<&str> =
+        empty_repositories(&inventory, &[]).into_iter().map(|it| it.name.as_str()).collect();
     assert_eq!(empty, ["a", "b"]);
 }
 

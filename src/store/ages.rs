@@ -12,6 +12,23 @@ use super::{Store, layout};
 use crate::model::{BlobAge, Code, Digest, LinkAge, Place, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
+/// Ages of blobs.
+#[derive(Debug, Default)]
+pub struct BlobAges {
+    /// Those that have data.
+    pub blobs: Vec<BlobAge>,
+    /// Directories without data, and when they were last touched.
+    pub hollow: Vec<(Digest, Timestamp)>,
+    /// What could not be looked at.
+    pub problems: Vec<Problem>,
+}
+
+enum Aged {
+    Blob(BlobAge),
+    Hollow(Digest, Timestamp),
+    Unknown(Problem),
+}
+
 impl Store {
     /// Reads revision links: one open and one read each.
     ///
@@ -109,48 +126,44 @@ impl Store {
         Ok((times, problems.into_iter().flatten().collect()))
     }
 
-    /// Ages and sizes of blobs: two stats each. A blob that is gone has no entry.
+    /// Ages and sizes of blobs: two stats each. A blob that is gone has no entry, and a directory
+    /// without data, which an interrupted collector leaves, is told apart.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn blob_ages(
-        &self,
-        digests: &[Digest],
-        stop: &Stop,
-    ) -> Result<(Vec<BlobAge>, Vec<Problem>), Interrupted> {
+    pub fn blob_ages(&self, digests: &[Digest], stop: &Stop) -> Result<BlobAges, Interrupted> {
         let age = |digest: &Digest| {
             stop.check()?;
             let dir = format!("{}/{}", layout::BLOBS, layout::blob_dir(digest));
             let data = self.io.stat(&self.root, &format!("{dir}/data"));
             let holder = self.io.stat(&self.root, &dir);
             Ok(match (data, holder) {
-                (Ok(data), Ok(holder)) => Some(Ok(BlobAge {
+                (Ok(data), Ok(holder)) => Some(Aged::Blob(BlobAge {
                     digest: digest.clone(),
                     newest: data.modified.max(data.changed).max(holder.modified),
                     size_bytes: data.size_bytes,
                     allocated_bytes: data.allocated_bytes,
                 })),
-                (Err(error), Ok(holder)) if error.kind() == io::ErrorKind::NotFound => Some(Ok(BlobAge {
-                    digest: digest.clone(),
-                    newest: holder.modified.max(holder.changed),
-                    size_bytes: 0,
-                    allocated_bytes: 0,
-                })),
+                (Err(error), Ok(holder)) if error.kind() == io::ErrorKind::NotFound => {
+                    Some(Aged::Hollow(digest.clone(), holder.modified.max(holder.changed)))
+                }
                 (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
-                (Err(error), _) | (_, Err(error)) => Some(Err(unreadable(dir.as_ref(), None, &error))),
+                (Err(error), _) | (_, Err(error)) => {
+                    Some(Aged::Unknown(unreadable(dir.as_ref(), None, &error)))
+                }
             })
         };
-        let ages: Vec<Option<Result<BlobAge, Problem>>> =
+        let ages: Vec<Option<Aged>> =
             self.pool.install(|| digests.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
-        let mut found = Vec::with_capacity(ages.len());
-        let mut problems = Vec::new();
+        let mut found = BlobAges::default();
         for age in ages.into_iter().flatten() {
             match age {
-                Ok(age) => found.push(age),
-                Err(problem) => problems.push(problem),
+                Aged::Blob(age) => found.blobs.push(age),
+                Aged::Hollow(digest, touched) => found.hollow.push((digest, touched)),
+                Aged::Unknown(problem) => found.problems.push(problem),
             }
         }
-        Ok((found, problems))
+        Ok(found)
     }
 
     /// The blobs among these whose data is not there, or not as long as it should be: one stat each.

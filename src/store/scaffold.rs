@@ -10,7 +10,8 @@ use std::io;
 use jiff::Timestamp;
 
 use super::{Store, StoreLock, layout, mutate};
-use crate::model::RepoName;
+use crate::model::{Digest, Place, RepoName};
+use crate::stop::{Interrupted, Stop};
 
 /// A repository's scaffolding, from the inside out. `_manifests` goes before `_layers`, because the
 /// collector of registry 2.8 deletes the images of a repository that has only the former.
@@ -88,16 +89,32 @@ impl Store {
         Ok(true)
     }
 
-    /// Removes the empty directory that a deleted manifest left among a repository's revisions.
+    /// Removes the empty directories that deleted manifests left among a repository's revisions.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn remove_empty_revisions(
+        &self,
+        _lock: &StoreLock,
+        places: &[Place],
+        stop: &Stop,
+    ) -> Result<Vec<io::Result<bool>>, Interrupted> {
+        self.by_parent(places, |dir, place| {
+            stop.check()?;
+            Ok(match dir {
+                Ok(dir) => mutate::remove_empty_dir(&self.io, dir, &layout::file_name(place)),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            })
+        })
+    }
+
+    /// Removes the empty directory that an interrupted collector left of a blob.
     ///
     /// # Errors
     /// Whatever the system says.
-    pub fn remove_empty_revision(&self, _lock: &StoreLock, place: &crate::model::Place) -> io::Result<bool> {
-        mutate::remove_empty_dir(
-            &self.io,
-            &self.root,
-            &format!("{}/{}", layout::parent(place), layout::file_name(place)),
-        )
+    pub fn remove_hollow_blob(&self, _lock: &StoreLock, digest: &Digest) -> io::Result<bool> {
+        let path = format!("{}/{}", layout::BLOBS, layout::blob_dir(digest));
+        mutate::remove_empty_dir(&self.io, &self.root, &path)
     }
 
     fn is_there(&self, path: &str) -> io::Result<bool> {

@@ -4,18 +4,23 @@ use std::collections::HashSet;
 
 use super::Sweep;
 use super::engine::Engine;
-use super::reclaim::Reclaim;
+use super::reclaim::{Reclaim, sum};
 use crate::gc::mark::Fate;
-use crate::gc::stock::{Collector, Proposal, RunError};
-use crate::model::{Code, Digest, Inventory, Problem, Severity};
+use crate::gc::stock::Collector;
+use crate::model::{Digest, Inventory, Severity};
 use crate::plan::Blobs;
 use crate::report::{CollectionReport, CollectionStatus};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
 
+/// From so many blobs on, a store is not emptied altogether.
+const TINY: usize = 20;
+
 /// What came of it.
 pub(super) struct Collected {
     pub(super) report: CollectionReport,
+    /// Whether the collector was let loose.
+    pub(super) ran: bool,
     pub(super) blobs_removed: usize,
     pub(super) blobs_held: usize,
     pub(super) bytes_freed: u64,
@@ -57,7 +62,7 @@ impl Sweep<'_> {
                         self.failed(repository.name.to_string(), &error);
                     }
                 }
-                self.run_beside_young_blobs(lock, &collector, inventory, reclaim)?
+                self.run_with_pins(lock, &collector, inventory, reclaim)?
             }
             Err(told) => return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told)),
         };
@@ -99,6 +104,14 @@ impl Sweep<'_> {
             let why = "not run: there are blobs but no repository, so all of them would go; an unreadable or half-mounted storage looks like this";
             return Err((CollectionStatus::Refused, why.into()));
         }
+        let nothing_stays = !reclaim.marks.fates.iter().any(|fate| *fate != Fate::Garbage);
+        if nothing_stays && due.len() >= TINY {
+            let why = format!(
+                "not run: no image needs any of the {} blobs, so all of them would go; a half-mounted storage looks like this. If it is meant, run registry garbage-collect by hand",
+                due.len()
+            );
+            return Err((CollectionStatus::Refused, why));
+        }
         match (due.is_empty(), held.len()) {
             (true, 0) => Err((CollectionStatus::NothingToDo, "not run: there is nothing to reclaim".into())),
             (true, young) => Err((
@@ -106,82 +119,6 @@ impl Sweep<'_> {
                 format!("not run: the {young} blobs that nothing references are younger than GC_GRACE"),
             )),
             (false, _) => Ok(collector),
-        }
-    }
-
-    /// Runs the collector with a pin on each blob that is too young to go, since it knows no age.
-    fn run_beside_young_blobs(
-        &mut self,
-        lock: &StoreLock,
-        collector: &Collector,
-        inventory: &Inventory,
-        reclaim: &Reclaim,
-    ) -> Result<(CollectionStatus, String), Interrupted> {
-        let young: Vec<(Digest, u64)> =
-            reclaim.plan.held.iter().map(|blob| (blob.digest.clone(), blob.size_bytes)).collect();
-        if young.is_empty() {
-            return self.run(lock, collector, inventory, reclaim);
-        }
-        let home = inventory.repositories.iter().find(|repository| !repository.layers.is_empty());
-        let Some(home) = home else {
-            let why = format!("put off: {} young blobs would go with the others", young.len());
-            return Ok((CollectionStatus::PutOff, why));
-        };
-        let pins = match self.store.pin(lock, &self.id, &home.name, &young) {
-            Ok(pins) => pins,
-            Err(error) => {
-                let why =
-                    format!("{} young blobs could not be pinned, so it was not run: {error}", young.len());
-                return Ok((CollectionStatus::Failed, why));
-            }
-        };
-        let told = self.run(lock, collector, inventory, reclaim);
-        if let Err(error) = self.store.unpin(lock, pins) {
-            self.failed(format!("the pins in {}", home.name), &error);
-        }
-        told
-    }
-
-    fn run(
-        &mut self,
-        lock: &StoreLock,
-        collector: &Collector,
-        inventory: &Inventory,
-        reclaim: &Reclaim,
-    ) -> Result<(CollectionStatus, String), Interrupted> {
-        let failed = |error: RunError| match error {
-            RunError::Interrupted(interrupted) => Err(interrupted),
-            error => Ok((CollectionStatus::Failed, format!("{error}; the next sweep tries again"))),
-        };
-        let proposal = match collector.propose(lock, self.stop) {
-            Ok(proposal) => proposal,
-            Err(error) => return failed(error),
-        };
-        if let Some(told) = against(&proposal, inventory, reclaim) {
-            return Ok(told);
-        }
-        let expected = reclaim.plan.due.len();
-        match collector.collect(lock, self.stop) {
-            Ok(deleted) => {
-                if deleted.blobs.len() < expected {
-                    self.findings.push(Problem {
-                        severity: Severity::Note,
-                        code: Code::Collector,
-                        repository: None,
-                        path: "registry garbage-collect".into(),
-                        cause: format!(
-                            "it deleted {} of the {expected} blobs that nothing is known to reference",
-                            deleted.blobs.len()
-                        ),
-                        remedy: "nothing, if a push came in between; the next sweep tries again".into(),
-                    });
-                }
-                Ok((
-                    CollectionStatus::Done,
-                    format!("registry garbage-collect deleted {} blobs", deleted.blobs.len()),
-                ))
-            }
-            Err(error) => failed(error),
         }
     }
 
@@ -193,54 +130,18 @@ impl Sweep<'_> {
         (status, detail): (CollectionStatus, String),
     ) -> Collected {
         let sizes = inventory.blobs.iter().zip(&reclaim.marks.sizes);
-        let gone_bytes: u64 = sizes.filter(|(digest, _)| gone.contains(digest)).map(|(_, size)| size).sum();
+        let gone_bytes = sum(sizes.filter(|(digest, _)| gone.contains(digest)).map(|(_, size)| *size));
         let due = reclaim.plan.due.iter().filter(|blob| gone.contains(&blob.digest));
         let (count, bytes) = reclaim.not_kept();
         Collected {
+            ran: matches!(status, CollectionStatus::Done | CollectionStatus::Failed),
             report: CollectionReport { engine: "registry", status, detail },
             blobs_removed: gone.len(),
             blobs_held: count.saturating_sub(gone.len()),
             bytes_freed: gone_bytes,
-            bytes_freed_on_disk: due.map(|blob| blob.allocated_bytes).sum(),
-            bytes_after: reclaim.bytes_before - gone_bytes,
+            bytes_freed_on_disk: sum(due.map(|blob| blob.allocated_bytes)),
+            bytes_after: reclaim.bytes_before.saturating_sub(gone_bytes),
             bytes_held: bytes.saturating_sub(gone_bytes),
         }
     }
-}
-
-/// What speaks against a collector that would delete this. It has faults that delete live blobs
-/// (a link that vanishes while it looks, sha512 layers, a repository without `_layers`); whatever
-/// they are, it shows in what it proposes.
-fn against(
-    proposal: &Proposal,
-    inventory: &Inventory,
-    reclaim: &Reclaim,
-) -> Option<(CollectionStatus, String)> {
-    if let Some(manifest) = proposal.manifests.first() {
-        return Some((
-            CollectionStatus::Refused,
-            format!("not run: registry garbage-collect would delete {manifest:?}, which it was not asked to"),
-        ));
-    }
-    let due: HashSet<&Digest> = reclaim.plan.due.iter().map(|blob| &blob.digest).collect();
-    let beyond: Vec<&Digest> = proposal.blobs.iter().filter(|digest| !due.contains(digest)).collect();
-    let live = beyond.iter().find(|digest| {
-        inventory.blobs.binary_search(digest).is_ok_and(|at| reclaim.marks.fates[at] != Fate::Garbage)
-    });
-    if let Some(live) = live {
-        return Some((
-            CollectionStatus::Refused,
-            format!(
-                "not run: registry garbage-collect would delete {live}, which an image needs (one of {} such blobs)",
-                beyond.len()
-            ),
-        ));
-    }
-    (!beyond.is_empty()).then(|| {
-        let detail = format!(
-            "put off: registry garbage-collect would also delete {} blobs that were just pushed; the next sweep tries again",
-            beyond.len()
-        );
-        (CollectionStatus::PutOff, detail)
-    })
 }

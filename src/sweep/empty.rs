@@ -1,21 +1,26 @@
 //! Repositories that hold nothing any more, so that they leave the catalog.
 
 use super::Sweep;
+use super::outcome::Outcomes;
 use crate::model::{Digest, Expected, Inventory, LinkAge, Place, RepoName};
-use crate::plan;
+use crate::plan::{self, Revisions};
 use crate::stop::Interrupted;
+use crate::store::StoreLock;
 
 impl Sweep<'_> {
-    /// The repositories that hold nothing and are old enough to go, each with its layer links.
+    /// The repositories that hold nothing once these revisions are gone, and are old enough to go,
+    /// each with its layer links. Asked before anything is taken, since taking makes them young.
     pub(super) fn empty_repositories(
         &mut self,
         inventory: &Inventory,
+        revisions: &Revisions,
     ) -> Result<Vec<(RepoName, Vec<Expected>)>, Interrupted> {
         let mut empty = Vec::new();
-        if inventory.in_doubt() || !self.config.delete_untagged {
+        if self.in_doubt(inventory) || !revisions.doubts.is_empty() || !self.config.delete_untagged {
             return Ok(empty);
         }
-        for repository in plan::empty_repositories(inventory) {
+        let going: Vec<&Expected> = revisions.remove.iter().chain(&revisions.empty).collect();
+        for repository in plan::empty_repositories(inventory, &going) {
             self.stop.check()?;
             let grace = self.grace();
             match self.store.idle_since(&repository.name) {
@@ -58,5 +63,28 @@ impl Sweep<'_> {
             empty.extend(old.map(|links| (name.clone(), links)));
         }
         Ok(empty)
+    }
+
+    /// Removes the scaffolding of empty repositories. While there are blobs, the last repository
+    /// stays: blobs without any repository look like a store that is half-mounted.
+    pub(super) fn remove_repositories(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &Inventory,
+        empty: &[(RepoName, Vec<Expected>)],
+        outcomes: &mut Outcomes,
+    ) -> Result<(), Interrupted> {
+        if empty.len() == inventory.repositories.len() && !inventory.blobs.is_empty() {
+            return Ok(());
+        }
+        for (repository, _) in empty {
+            self.stop.check()?;
+            match self.store.remove_scaffold(lock, repository) {
+                Ok(true) => outcomes.repository_removed(repository),
+                Ok(false) => {}
+                Err(error) => self.failed(repository.to_string(), &error),
+            }
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use super::Sweep;
 use crate::model::{Digest, Expected, Inventory, LinkAge, Place, Problem};
 use crate::plan::{self, Revisions};
 use crate::stop::Interrupted;
+use crate::store::StoreLock;
 
 impl Sweep<'_> {
     /// Decides on manifests that no tag reaches. `removed` tags are no longer in the inventory.
@@ -19,7 +20,7 @@ impl Sweep<'_> {
             return Ok(Revisions::default());
         }
         let candidates = plan::unreachable(inventory, removed);
-        if inventory.in_doubt() {
+        if self.in_doubt(inventory) {
             let held = candidates.into_iter().map(|candidate| candidate.place).collect();
             return Ok(Revisions { held, ..Revisions::default() });
         }
@@ -50,7 +51,7 @@ impl Sweep<'_> {
     }
 
     /// Looks at the links of the revisions that are to stay, since something is about to go.
-    fn doubtful_links(
+    pub(super) fn doubtful_links(
         &self,
         inventory: &Inventory,
         but: &[plan::Candidate],
@@ -62,5 +63,21 @@ impl Sweep<'_> {
         });
         let places: Vec<Place> = all.filter(|place| !but.contains(place)).collect();
         self.store.bad_links(&places, self.stop)
+    }
+
+    /// Removes the empty directories that the registry's own delete left.
+    pub(super) fn remove_empty_revisions(
+        &mut self,
+        lock: &StoreLock,
+        empty: &[Expected],
+    ) -> Result<(), Interrupted> {
+        let places: Vec<Place> = empty.iter().map(|expected| expected.place.clone()).collect();
+        let removed = self.store.remove_empty_revisions(lock, &places, self.stop)?;
+        for (place, removed) in places.iter().zip(removed) {
+            if let Err(error) = removed {
+                self.failed(place.to_string(), &error);
+            }
+        }
+        Ok(())
     }
 }

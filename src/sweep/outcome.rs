@@ -73,6 +73,11 @@ impl Outcomes {
         self.set(&rescued.iter().collect(), Outcome::Changed);
     }
 
+    /// The second look could not be finished: what is in the trash is put back by the next sweep.
+    pub(super) fn left_pending(&mut self, taken: &[Expected]) {
+        self.set(&taken.iter().map(|expected| &expected.place).collect(), Outcome::Failed);
+    }
+
     fn set(&mut self, places: &HashSet<&Place>, outcome: Outcome) {
         if places.is_empty() {
             return;

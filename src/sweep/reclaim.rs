@@ -1,12 +1,12 @@
 //! What can be reclaimed, decided before the collector runs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::Sweep;
-use crate::gc::mark::{self, Fate, Holder, Marks};
-use crate::model::{Digest, Expected, Inventory, Place};
+use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
+use crate::model::{Digest, Expected, Inventory, Place, Tag};
 use crate::plan::{self, Blobs};
 use crate::stop::Interrupted;
 
@@ -15,6 +15,8 @@ pub(super) struct Reclaim {
     pub(super) marks: Marks,
     pub(super) plan: Blobs,
     pub(super) in_doubt: bool,
+    /// Directories of blobs without data, old enough to go.
+    pub(super) hollow: Vec<Digest>,
     pub(super) bytes_before: u64,
 }
 
@@ -36,13 +38,18 @@ impl Reclaim {
                 _ => None,
             })
             .collect();
-        let in_doubt = in_doubt || inventory.in_doubt();
+        let in_doubt = in_doubt || sweep.in_doubt(inventory);
         let mut marks = mark::blobs(inventory, &going);
         let mut plan = Blobs::default();
+        let mut hollow = Vec::new();
         if !in_doubt {
             let garbage: Vec<Digest> = marks.garbage(inventory).map(|(_, digest)| digest.clone()).collect();
-            let (ages, problems) = sweep.store.blob_ages(&garbage, sweep.stop)?;
-            sweep.findings.extend(problems);
+            let ages = sweep.store.blob_ages(&garbage, sweep.stop)?;
+            sweep.findings.extend(ages.problems);
+            let grace = sweep.grace();
+            let old = ages.hollow.into_iter().filter(|(_, touched)| grace.is_over(*touched));
+            hollow.extend(old.map(|(digest, _)| digest));
+            let ages = ages.blobs;
             let is_garbage: HashSet<&Digest> = garbage.iter().collect();
             let links: Vec<Place> = inventory
                 .repositories
@@ -60,10 +67,10 @@ impl Reclaim {
                     marks.sizes[at] = age.size_bytes;
                 }
             }
-            plan = plan::blobs(ages, &links, sweep.grace());
+            plan = plan::blobs(ages, &links, grace);
         }
-        let bytes_before = marks.sizes.iter().sum();
-        Ok(Self { marks, plan, in_doubt, bytes_before })
+        let bytes_before = sum(marks.sizes.iter().copied());
+        Ok(Self { marks, plan, in_doubt, hollow, bytes_before })
     }
 
     /// Who alone held how many bytes of what is reclaimed.
@@ -88,6 +95,37 @@ impl Reclaim {
     /// Blobs, and their bytes, that nothing kept needs.
     pub(super) fn not_kept(&self) -> (usize, u64) {
         let sizes = self.marks.fates.iter().zip(&self.marks.sizes).filter(|(fate, _)| **fate != Fate::Kept);
-        sizes.fold((0, 0), |(count, bytes), (_, size)| (count + 1, bytes + size))
+        sizes.fold((0, 0), |(count, bytes), (_, size)| (count + 1, u64::saturating_add(bytes, *size)))
     }
+
+    /// The blobs that the stock collector would take although they are to stay, so that they need a
+    /// pin: young ones, since it knows no age; those behind a layer link of another algorithm, since
+    /// it does not follow it; and what a kept manifest without a revision in its repository needs.
+    pub(super) fn to_pin(&self, inventory: &Inventory) -> Vec<(Digest, u64)> {
+        let mut pins: HashMap<Digest, u64> =
+            self.plan.held.iter().map(|blob| (blob.digest.clone(), blob.size_bytes)).collect();
+        for repository in &inventory.repositories {
+            let aliased = repository.aliases.iter().map(|(_, blob)| blob);
+            let graph = Graph::of(repository, &inventory.manifests);
+            let reached = graph.closure(repository.tags.iter().filter_map(Tag::digest));
+            let lacking = reached.into_iter().filter(|it| repository.revisions.binary_search(it).is_err());
+            let needed = lacking.flat_map(|digest| {
+                let blobs = inventory.manifests.get(digest).into_iter().flat_map(|it| &it.blobs);
+                std::iter::once(digest).chain(blobs.map(|blob| &blob.digest))
+            });
+            for digest in aliased.chain(needed) {
+                if let Ok(at) = inventory.blobs.binary_search(digest)
+                    && self.marks.fates[at] != Fate::Garbage
+                {
+                    pins.insert(digest.clone(), self.marks.sizes[at]);
+                }
+            }
+        }
+        pins.into_iter().collect()
+    }
+}
+
+/// Sizes come from manifests, which anybody may push.
+pub(super) fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
 }

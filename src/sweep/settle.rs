@@ -8,6 +8,14 @@ use crate::model::{Expected, Inventory, Place, RepoName, Repository};
 use crate::stop::Interrupted;
 use crate::store::Batch;
 
+/// What came of the second look.
+pub(super) struct Settled {
+    /// Put back, or replaced by newer content.
+    pub(super) rescued: HashSet<Place>,
+    /// Whether everything else is on its way out; otherwise it stays pending, and may come back.
+    pub(super) is_emptied: bool,
+}
+
 impl Sweep<'_> {
     /// Waits, looks a second time, puts back what is needed again, and deletes the rest of the trash.
     pub(super) fn settle(
@@ -16,10 +24,10 @@ impl Sweep<'_> {
         taken: &[Expected],
         is_stuck: bool,
         inventory: &mut Inventory,
-    ) -> Result<HashSet<Place>, Interrupted> {
+    ) -> Result<Settled, Interrupted> {
         let mut rescued = HashSet::new();
         if taken.is_empty() {
-            return Ok(rescued);
+            return Ok(Settled { rescued, is_emptied: true });
         }
         if !self.config.settle.is_zero() {
             let wait = humantime::format_duration(self.config.settle);
@@ -57,22 +65,25 @@ impl Sweep<'_> {
             .extend(look.new_manifests.iter().map(|(digest, it)| (digest.clone(), it.clone())));
         let back = apply::needed_back(&others, &look, &inventory.manifests);
         all_back &= self.rescue(&batch, &back, &mut rescued)?;
-        self.findings.extend(look.problems);
+        inventory.problems.extend(look.problems);
         replace(inventory, look.repositories, &names);
         for place in back {
             give_back(inventory, place);
         }
-        if !all_back || is_stuck {
-            // What could not be put back stays pending, and the next sweep tries again.
-            return Ok(rescued);
+        let mut is_emptied = false;
+        // What could not be put back stays pending, and the next sweep tries again.
+        if all_back && !is_stuck {
+            match batch.condemn() {
+                Ok(()) => {
+                    let problems = batch.delete(self.stop)?;
+                    self.findings.extend(problems);
+                    is_emptied = true;
+                }
+                Err(error) => self.failed("janitor/trash".into(), &error),
+            }
         }
-        if let Err(error) = batch.condemn() {
-            self.failed("janitor/trash".into(), &error);
-            return Ok(rescued);
-        }
-        let problems = batch.delete(self.stop)?;
-        self.findings.extend(problems);
-        Ok(rescued)
+        self.trash_in_doubt |= !is_emptied;
+        Ok(Settled { rescued, is_emptied })
     }
 
     fn rescue(

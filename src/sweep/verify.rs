@@ -5,30 +5,52 @@ use std::collections::HashSet;
 use super::Sweep;
 use super::settle::replace;
 use crate::check::{self, Broken};
+use crate::gc::mark::{self, Fate};
 use crate::model::{Code, Digest, Inventory, Problem, RepoName, Severity};
 use crate::stop::Interrupted;
 
 impl Sweep<'_> {
-    /// Checks every kept tag, down to the data of each blob that it needs; what seems broken is looked
-    /// at again before it is called so.
+    /// Checks every kept tag, down to the data of each blob that it needs.
+    ///
+    /// Where the collector `ran`, the whole store is looked at anew, so that images pushed meanwhile are
+    /// checked as well. What seems broken is looked at again before it is called so.
     pub(super) fn verify(
         &mut self,
         inventory: &mut Inventory,
-        kept: &[(Digest, u64)],
+        mut kept: Vec<(Digest, u64)>,
+        ran: bool,
     ) -> Result<Vec<Broken>, Interrupted> {
-        let mut lost = self.store.lost_blobs(kept, self.stop)?;
+        if ran {
+            let problems = std::mem::take(&mut inventory.problems);
+            *inventory = self.store.scan_again(std::mem::take(&mut inventory.manifests), self.stop)?;
+            inventory.problems.extend(problems);
+            let marks = mark::blobs(inventory, &[]);
+            let all = inventory.blobs.iter().cloned().zip(marks.sizes).zip(marks.fates);
+            kept = all.filter(|(_, fate)| *fate == Fate::Kept).map(|(blob, _)| blob).collect();
+        }
+        let mut lost = self.store.lost_blobs(&kept, self.stop)?;
         let mut broken = without(inventory, &lost);
         if !broken.is_empty() {
-            let mut names: Vec<RepoName> = broken.into_iter().map(|broken| broken.repository).collect();
+            let mut names: Vec<RepoName> = broken.iter().map(|broken| broken.repository.clone()).collect();
             names.dedup();
             let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
+            let unsure: HashSet<RepoName> =
+                look.repositories.iter().filter(|it| it.in_doubt).map(|it| it.name.clone()).collect();
+            // A look that fails proves nothing: what was broken before it stays so.
+            broken.retain(|broken| unsure.contains(&broken.repository));
             inventory.manifests.extend(look.new_manifests);
+            inventory.problems.extend(look.problems);
             replace(inventory, look.repositories, &names);
-            (inventory.blobs, _) = self.store.list_blobs(self.stop)?;
-            let kept: Vec<(Digest, u64)> =
-                kept.iter().filter(|(digest, _)| lost.binary_search(digest).is_ok()).cloned().collect();
+            let (blobs, problems) = self.store.list_blobs(self.stop)?;
+            inventory.blobs = blobs;
+            inventory.problems.extend(problems);
+            kept.retain(|(digest, _)| lost.binary_search(digest).is_ok());
             lost = self.store.lost_blobs(&kept, self.stop)?;
-            broken = without(inventory, &lost);
+            let known: HashSet<_> = broken.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
+            let again = without(inventory, &lost);
+            broken.extend(
+                again.into_iter().filter(|it| !known.contains(&(it.repository.clone(), it.tag.clone()))),
+            );
         }
         // What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
         let told: HashSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();

@@ -47,6 +47,18 @@ impl Store {
     /// [`Interrupted`] when a stop was asked for. What cannot be read is not an error but a
     /// [`Problem`] in the inventory.
     pub fn scan(&self, stop: &Stop) -> Result<Inventory, Interrupted> {
+        self.scan_again(HashMap::new(), stop)
+    }
+
+    /// Looks at the whole store, reading only manifests that are not known yet.
+    ///
+    /// # Errors
+    /// As [`Store::scan`].
+    pub fn scan_again(
+        &self,
+        mut known: HashMap<Digest, Manifest>,
+        stop: &Stop,
+    ) -> Result<Inventory, Interrupted> {
         let scanner = Scanner::new(self, stop);
         let found = Mutex::new(Vec::new());
         self.pool.install(|| {
@@ -60,8 +72,9 @@ impl Store {
         let (blobs, problems) = self.list_blobs(stop)?;
         scanner.report_all(problems);
         let present = |digest: &Digest| blobs.binary_search(digest).is_ok();
-        let manifests = scanner.read_manifests(&mut repositories, &HashMap::new(), present)?;
-        Ok(Inventory { repositories, manifests, blobs, problems: scanner.into_problems() })
+        let new = scanner.read_manifests(&mut repositories, &known, present)?;
+        known.extend(new);
+        Ok(Inventory { repositories, manifests: known, blobs, problems: scanner.into_problems() })
     }
 
     /// Looks at some repositories again, reading only manifests that are not `known` yet.
