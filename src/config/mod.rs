@@ -120,7 +120,11 @@ impl Config {
             None => OutputFormat::None,
         };
         Ok(Self {
-            policy: Policy { keep_last: settings.keep_last_n, grace },
+            policy: Policy {
+                keep_last: settings.keep_last_n,
+                grace,
+                untagged_stay: !settings.gc_delete_untagged,
+            },
             delete_untagged: settings.gc_delete_untagged,
             grace,
             dry_run: settings.dry_run,

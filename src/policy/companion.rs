@@ -13,8 +13,8 @@ impl Companions {
     /// API, and cosign's `.sig`, `.att`, `.sbom`) or because what they name has a subject in this
     /// repository.
     ///
-    /// The fallback is always an index; a plain image under such a name is one that somebody tagged
-    /// with a hash of its content, and ranks as any other.
+    /// The fallback is always an index, empty or of manifests with that subject; any other image under
+    /// such a name is one that somebody tagged with a hash of its content, and ranks as any other.
     pub(super) fn of(repository: &Repository, manifests: &HashMap<Digest, Manifest>) -> Self {
         let tagged: HashSet<&Digest> = repository.tags.iter().filter_map(Tag::digest).collect();
         let here =
@@ -22,8 +22,17 @@ impl Companions {
         let subject = |tag: &Tag| {
             let digest = tag.digest()?;
             let manifest = manifests.get(digest);
-            let by_name = by_name(tag.name.as_str())
-                .filter(|name| name.kind == Kind::Artifact || manifest.is_some_and(Manifest::is_index));
+            let lists_referrers_of = |image: &Digest, index: &Manifest| {
+                let refers = |child: &Digest| {
+                    manifests.get(child).is_some_and(|it| it.subject.as_ref() == Some(image))
+                };
+                index.is_index()
+                    && (index.children.is_empty() || index.children.iter().any(|child| refers(&child.digest)))
+            };
+            let by_name = by_name(tag.name.as_str()).filter(|name| match name.kind {
+                Kind::Artifact => true,
+                Kind::Bare => manifest.is_some_and(|index| lists_referrers_of(&name.image, index)),
+            });
             let by_subject = || {
                 let subject = manifest?.subject.as_ref()?;
                 // A manifest that refers to itself, or an image that serves a missing one, is an image.

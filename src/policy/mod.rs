@@ -22,6 +22,8 @@ pub struct Policy {
     pub keep_last: u32,
     /// How long a companion tag waits for its image.
     pub grace: SignedDuration,
+    /// Whether manifests without a tag stay, so that their companions stay as well.
+    pub untagged_stay: bool,
 }
 
 impl fmt::Display for Policy {
@@ -112,6 +114,9 @@ impl Policy {
                 }
             }
         };
+        if self.untagged_stay {
+            graph.extend(&mut kept, &repository.revisions);
+        }
         follow(kept.iter().copied().collect(), &mut kept, &mut verdicts);
         // Then those whose image may be on its way; what follows them follows too. Those that serve
         // one of them come last: they follow it, unless they only serve each other.

@@ -120,7 +120,7 @@ impl Fixture {
 }
 
 fn policy(keep_last: u32) -> Policy {
-    Policy { keep_last, grace: SignedDuration::from_mins(60) }
+    Policy { keep_last, grace: SignedDuration::from_mins(60), untagged_stay: false }
 }
 
 /// Some of everything.
@@ -192,8 +192,11 @@ fn tables() {
         ("keep_30_cuts_through_the_tie", policy(30)),
         ("keep_all", policy(1000)),
         ("keep_none", policy(0)),
-        ("keep_10_no_grace", Policy { keep_last: 10, grace: SignedDuration::ZERO }),
-        ("keep_10_grace_of_a_week", Policy { keep_last: 10, grace: SignedDuration::from_hours(168) }),
+        ("keep_10_no_grace", Policy { keep_last: 10, grace: SignedDuration::ZERO, untagged_stay: false }),
+        (
+            "keep_10_grace_of_a_week",
+            Policy { keep_last: 10, grace: SignedDuration::from_hours(168), untagged_stay: false },
+        ),
     ] {
         insta::assert_snapshot!(name, all.table(policy));
     }
@@ -250,6 +253,12 @@ fn an_image_tagged_with_a_hash_of_its_content_is_an_image() {
         images.into_iter().zip(of_images).chain(companions).collect()
     };
     assert_eq!(codes(4), expected(["newest"; 4]));
+    // A multi-arch image tagged with a hash of its content is no list of referrers either.
+    let mut multi = Fixture::default();
+    multi.image("newest", 1).manifest("amd64", &[], None).manifest("all", &["amd64"], None);
+    multi.tag(&bare("sources of all"), "all", 500);
+    let verdicts = multi.verdicts(policy(2));
+    assert!(verdicts.iter().all(|(_, verdict)| verdict.reasons[0].code() == "newest"), "{verdicts:?}");
     assert_eq!(codes(2), expected(["newest", "newest", "beyond-keep-last", "beyond-keep-last"]));
 }
 
@@ -357,7 +366,8 @@ proptest! {
         let verdicts: BTreeMap<String, Verdict> = fixture.verdicts(policy(keep)).into_iter().collect();
         for (tag, verdict) in &verdicts {
             let target = fixture.tags.iter().find(|it| it.name.as_str() == tag).and_then(Tag::digest).unwrap();
-            let lists = fixture.manifests.get(target).is_some_and(Manifest::is_index);
+            // Whatever else a bare `sha256-<hex>` names, an empty list is one of referrers.
+            let lists = fixture.manifests.get(target).is_some_and(|it| it.is_index() && it.children.is_empty());
             if let Some(Ok(subject)) = tag.strip_prefix("sha256-").filter(|_| lists || tag.contains('.')).map(|rest| {
                 Digest::from_parts(crate::model::Algorithm::Sha256, rest.trim_end_matches(".sig"))
             }) {
@@ -438,4 +448,16 @@ proptest! {
         };
         prop_assert_eq!(verdicts(&repository), verdicts(&shuffled));
     }
+}
+
+#[test]
+fn a_companion_stays_with_an_image_that_stays_without_a_tag() {
+    let mut it = Fixture::default();
+    it.image("newest", 1).image("old", 500).companion(".sig", "old", 499);
+    let removed = |policy: Policy| -> Vec<String> {
+        it.verdicts(policy).into_iter().filter(|(_, verdict)| !verdict.keep).map(|(tag, _)| tag).collect()
+    };
+    let signature = format!("sha256-{}.sig", digest("old").hex());
+    assert_eq!(removed(policy(1)), ["old", &signature]);
+    assert_eq!(removed(Policy { untagged_stay: true, ..policy(1) }), ["old"]);
 }

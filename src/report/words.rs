@@ -14,7 +14,7 @@ pub(super) fn count(n: usize, one: &str) -> String {
 /// A tag's name, short enough for a table: companion tags have 64 digits in theirs.
 pub(super) fn tag(name: &str) -> String {
     match name.split_once('-') {
-        Some((algorithm @ ("sha256" | "sha512"), rest)) if rest.len() >= 64 && rest.is_ascii() => {
+        Some((algorithm @ ("sha256" | "sha384" | "sha512"), rest)) if rest.len() >= 64 && rest.is_ascii() => {
             let suffix = rest.find('.').map_or("", |dot| &rest[dot..]);
             format!("{algorithm}-{}…{suffix}", &rest[..12])
         }

@@ -41,9 +41,16 @@ impl Store {
     /// When the probe cannot be written or looked at.
     pub fn clock(&self, lock: &StoreLock) -> io::Result<StorageClock> {
         let before = Timestamp::now();
-        mutate::write_new(&self.io, &lock.dir, layout::PROBE, b"the storage's clock\n")?;
+        // Without content, since a full disk must not keep a sweep from making room on it.
+        let probe = match mutate::write_new(&self.io, &lock.dir, layout::PROBE, b"") {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                lock.touch()?;
+                layout::LOCK
+            }
+            written => written.map(|()| layout::PROBE)?,
+        };
         // A CIFS client stamps a file that it has just written with its own time until it asks.
-        let stamp = self.io.stat_now(&lock.dir, layout::PROBE)?.modified;
+        let stamp = self.io.stat_now(&lock.dir, probe)?.modified;
         // The write may have been slow; a stamp between the two readings is no skew.
         let after = Timestamp::now();
         let skew = if stamp < before {

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, futimens};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,12 @@ pub struct StoreLock {
 }
 
 impl StoreLock {
+    /// Has the storage stamp the lock's file with its time.
+    pub(super) fn touch(&self) -> io::Result<()> {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        Ok(futimens(&self.file, &Timestamps { last_access: now, last_modification: now })?)
+    }
+
     /// The lock's own open file, for a child process to hold: the lock then lives as long as the
     /// child does, even when this process is killed and the child is not.
     ///

@@ -15,14 +15,16 @@ use crate::stop::{Interrupted, Stop};
 
 /// A repository's scaffolding, from the inside out. `_manifests` goes before `_layers`, because the
 /// collector of registry 2.8 deletes the images of a repository that has only the former.
-const INSIDE_OUT: [&str; 10] = [
+const INSIDE_OUT: [&str; 12] = [
     layout::UPLOADS,
     layout::TAGS,
     "_manifests/revisions/sha256",
+    "_manifests/revisions/sha384",
     "_manifests/revisions/sha512",
     layout::REVISIONS,
     layout::MANIFESTS,
     "_layers/sha256",
+    "_layers/sha384",
     "_layers/sha512",
     layout::LAYERS,
     "",

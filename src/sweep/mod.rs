@@ -99,6 +99,9 @@ pub fn sweep_store(store: &Store, config: &Config, stop: &Stop) -> Result<SweepR
         let clock = StorageClock::of_host();
         return Ok(Sweep::new(store, config, stop, clock, engine).audit()?);
     }
+    if config.grace.is_zero() || config.settle.is_zero() {
+        tracing::warn!("with GC_GRACE=0s or GC_SETTLE=0s, nothing protects pushes that are under way");
+    }
     let lock = wait_for_lock(store, config, stop)?;
     let clock = store.clock(&lock).map_err(SweepError::Clock)?;
     Ok(Sweep::new(store, config, stop, clock, engine).act(&lock)?)

@@ -96,7 +96,7 @@ impl Stage {
 
     pub(crate) fn config(&self) -> Config {
         Config {
-            policy: Policy { keep_last: 2, grace: SignedDuration::ZERO },
+            policy: Policy { keep_last: 2, grace: SignedDuration::ZERO, untagged_stay: false },
             delete_untagged: true,
             grace: SignedDuration::ZERO,
             dry_run: false,
