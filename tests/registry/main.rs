@@ -10,6 +10,7 @@ mod collector;
 mod companions;
 mod damage;
 mod emptied;
+mod faults;
 mod guards;
 mod idle;
 mod keep_last_n;

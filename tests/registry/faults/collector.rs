@@ -1,0 +1,137 @@
+//! What the stock collector does not see, or would delete, in stores that are odd but live.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use janitor_testkit::{Collector, Digest, Registry};
+use serde_json::json;
+use sha2::{Digest as _, Sha512};
+
+use super::{assert_blobs, damage, findings, loose_blobs, runs};
+use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_versions};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// One request in HTTP's oldest form: status and body. The harness's client knows sha256 only.
+fn request(registry: &Registry, method: &str, path: &str, content_type: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    let mut stream = TcpStream::connect(registry.address()).unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {}\r\nAccept: {MANIFEST}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        registry.address(),
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end_of_head = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+    let status = String::from_utf8_lossy(&answer[..end_of_head]).split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_off(end_of_head + 4))
+}
+
+fn sha512(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::from("sha512:");
+    for byte in Sha512::digest(bytes) {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
+}
+
+#[test]
+fn an_image_with_a_sha512_layer_outlives_a_collection() {
+    let registry = Registry::start();
+    let images = push_versions(&registry, "app", 3);
+    let client = registry.client();
+    let (layer, config) = (b"a layer by its sha512".as_slice(), b"{}".as_slice());
+    let long = sha512(layer);
+    let location = client.start_upload("long").unwrap();
+    let (_, path) = location.split_once(registry.address()).unwrap();
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let put = format!("{path}{separator}digest={long}");
+    let (status, answer) = request(&registry, "PUT", &put, "application/octet-stream", layer);
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
+    let config_digest = Digest::of(config);
+    client.push_blob("long", &config_digest, config).unwrap();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": config_digest.as_str(),
+            "size": config.len(),
+        },
+        "layers": [{ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": long, "size": layer.len() }],
+    })
+    .to_string();
+    let (status, answer) = request(&registry, "PUT", "/v2/long/manifests/v1", MANIFEST, manifest.as_bytes());
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
+
+    let outcome = janitor(&registry).keep(1).run().assert_code(0);
+
+    let report = outcome.report();
+    assert_eq!(report["collection"]["status"], "done", "{report}");
+    let (status, pulled) = request(&registry, "GET", "/v2/long/manifests/v1", "text/plain", b"");
+    assert_eq!((status, pulled.as_slice()), (200, manifest.as_bytes()));
+    let (status, pulled) = request(&registry, "GET", &format!("/v2/long/blobs/{long}"), "text/plain", b"");
+    assert_eq!((status, pulled.as_slice()), (200, layer));
+    let mut expected = digests_of(&images[2..]);
+    expected.extend([Digest::of(layer), config_digest, Digest::of(manifest.as_bytes())]);
+    assert_blobs(&registry, &expected);
+    assert_all_pull(&registry, "app");
+}
+
+#[test]
+fn a_kept_tag_without_its_revision_is_reported_and_keeps_its_blobs_while_the_rest_is_collected() {
+    let registry = Registry::start();
+    let images = push_versions(&registry, "app", 3);
+    damage(&registry).remove_revision("app", &images[2].digest());
+
+    let outcome = janitor(&registry).keep(1).run().assert_code(3);
+
+    let report = outcome.report();
+    assert_eq!(report["collection"]["status"], "done", "{report}");
+    let broken = report["broken"].as_array().unwrap();
+    assert_eq!(broken.len(), 1, "{report}");
+    assert_eq!(broken[0]["tag"], "v3", "{report}");
+    assert_eq!(broken[0]["missing"][0], images[2].digest().as_str(), "{report}");
+    assert_blobs(&registry, &digests_of(&images[2..]));
+    assert_eq!(registry.view().tags("app"), names(&["v3"]));
+}
+
+#[test]
+fn an_empty_revision_link_is_named_also_where_only_loose_blobs_are_garbage() {
+    let registry = Registry::start();
+    let images = push_versions(&registry, "app", 2);
+    loose_blobs(&registry, 3);
+    damage(&registry).truncate_revision("app", &images[1].digest());
+
+    let outcome = janitor(&registry).keep(2).run().assert_code(3);
+
+    let report = outcome.report();
+    let hurt = format!("app/_manifests/revisions/sha256/{}", images[1].digest().hex());
+    let told = findings(&report, "doubt");
+    assert!(told.iter().any(|it| it["path"].as_str().unwrap().contains(&hurt)), "{report}");
+    for digest in digests_of(&images) {
+        assert!(registry.view().has_blob(&digest), "{digest} went");
+    }
+    registry.client().pull("app", "v1").unwrap();
+}
+
+#[test]
+fn a_store_in_which_nothing_is_kept_is_not_emptied() {
+    let registry = Registry::start();
+    std::fs::create_dir_all(registry.view().repository("x").join("_layers")).unwrap();
+    let blobs = loose_blobs(&registry, 25);
+    let scripts = Collector::scripts_in(registry.scratch());
+    let recording = scripts.recording("recording");
+
+    for _ in 0..2 {
+        let outcome = janitor(&registry).collector(&recording).run().assert_code(12);
+
+        let report = outcome.report();
+        assert_eq!(report["collection"]["status"], "refused", "{report}");
+        assert_eq!(runs(&scripts, "recording").1, 0, "{report}");
+        assert_eq!(blobs_on_disk(&registry), blobs);
+    }
+}
