@@ -69,7 +69,7 @@ docs: ## Build the documentation of the code
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --locked --no-deps --document-private-items
 
 bench: ## Measure against the stock collector and `find`
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench performance -- --page docs/performance.md $(ARGS)
 
 deps: ## Install what the tests need (Debian, Ubuntu)
 	@scripts/deps.sh registry skopeo nextest

@@ -1,4 +1,5 @@
-//! Writes a large store: `bulk_store <directory> <repositories> <tags> <untagged>`.
+//! Writes a large store: `bulk_store <directory> <repositories> <tags> <untagged>
+//! <own layers> <shared layers>`.
 
 use std::env;
 use std::path::Path;
@@ -16,6 +17,8 @@ fn main() {
         repositories: number(1, defaults.repositories),
         tags: number(2, defaults.tags),
         untagged: number(3, defaults.untagged),
+        own_layers: number(4, defaults.own_layers),
+        shared_layers: number(5, defaults.shared_layers),
         ..defaults
     };
     println!("{:?}", spec.write(Path::new(directory)));

@@ -15,6 +15,8 @@ use crate::{Descriptor, Digest, Document, Format, StoreView};
 pub struct BulkSpec {
     /// Repositories, named `team-<nn>/app-<nnnn>`.
     pub repositories: usize,
+    /// Number of the first of them, to let a store grow.
+    pub first_repository: usize,
     /// Tags in each repository, `v1` the oldest.
     pub tags: usize,
     /// Manifests in each repository that no tag holds.
@@ -37,6 +39,7 @@ impl Default for BulkSpec {
     fn default() -> Self {
         Self {
             repositories: 20,
+            first_repository: 0,
             tags: 30,
             untagged: 10,
             shared_layers: 3,
@@ -61,7 +64,7 @@ pub struct BulkSummary {
 }
 
 impl BulkSpec {
-    /// Writes the store, which has to be an empty or missing directory.
+    /// Writes the store, or what it grows by; the repositories must not be there yet.
     pub fn write(&self, root: &Path) -> BulkSummary {
         let view = StoreView::new(root);
         let shared: Vec<Descriptor> =
@@ -76,7 +79,7 @@ impl BulkSpec {
                         if number >= self.repositories {
                             break;
                         }
-                        self.write_repository(&view, number, &shared);
+                        self.write_repository(&view, self.first_repository + number, &shared);
                     }
                 });
             }
