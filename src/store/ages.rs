@@ -23,6 +23,9 @@ pub struct BlobAges {
     pub problems: Vec<Problem>,
 }
 
+/// How many blobs are looked at before the answers are gone through.
+const AT_A_TIME: usize = 8192;
+
 enum Aged {
     Blob(BlobAge),
     Hollow(Digest, Timestamp),
@@ -153,14 +156,17 @@ impl Store {
                 }
             })
         };
-        let ages: Vec<Option<Aged>> =
-            self.pool.install(|| digests.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
         let mut found = BlobAges::default();
-        for age in ages.into_iter().flatten() {
-            match age {
-                Aged::Blob(age) => found.blobs.push(age),
-                Aged::Hollow(digest, touched) => found.hollow.push((digest, touched)),
-                Aged::Unknown(problem) => found.problems.push(problem),
+        // A part at a time, so that what is under way never grows with the store.
+        for part in digests.chunks(AT_A_TIME) {
+            let ages: Vec<Option<Aged>> =
+                self.pool.install(|| part.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
+            for age in ages.into_iter().flatten() {
+                match age {
+                    Aged::Blob(age) => found.blobs.push(age),
+                    Aged::Hollow(digest, touched) => found.hollow.push((digest, touched)),
+                    Aged::Unknown(problem) => found.problems.push(problem),
+                }
             }
         }
         Ok(found)

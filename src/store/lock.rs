@@ -98,6 +98,7 @@ impl Store {
         if let Err(error) = mutate::write_whole(&self.io, &dir, layout::HOLDER, &text) {
             tracing::warn!("cannot write who holds the lock, {}: {error}", layout::HOLDER);
         }
+        self.keep_reserve(&dir);
         Ok(StoreLock { dir, file })
     }
 }

@@ -10,6 +10,7 @@ mod lock;
 mod manifests;
 mod mutate;
 mod pin;
+mod reserve;
 mod scaffold;
 mod scan;
 mod trash;

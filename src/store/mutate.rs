@@ -78,6 +78,11 @@ fn remove_file(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
     }
 }
 
+/// Removes one of the janitor's own files.
+pub(super) fn give_up(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
+    remove_file(io, dir, name)
+}
+
 /// Makes a file anew, so that its times are the storage's, and writes it through to the storage.
 pub(super) fn write_new(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
     remove_file(io, dir, name)?;

@@ -43,7 +43,7 @@ impl Store {
         blobs: &[(Digest, u64)],
     ) -> io::Result<Pins> {
         let trash = format!("{}/{sweep}-pins", layout::CONDEMNED);
-        mutate::make_dirs(&self.io, &lock.dir, &trash)?;
+        self.make_room_and_dirs(lock, &trash)?;
         let mut pins = Pins { trash, parts: Vec::new() };
         for blobs in blobs.chunks(BLOBS_IN_A_PIN) {
             if let Err(error) = self.put_pin(lock, repository, &manifest(blobs), &mut pins) {

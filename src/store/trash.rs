@@ -194,7 +194,7 @@ impl Batch<'_> {
             let parent = layout::parent(&group[0].place);
             let opened = self.store.io.open_dir(&self.store.root, &parent).and_then(|from| {
                 let to = self.pending(&parent);
-                mutate::make_dirs(&self.store.io, &self.lock.dir, &to)?;
+                self.store.make_room_and_dirs(self.lock, &to)?;
                 Ok((from, self.store.io.open_dir(&self.lock.dir, &to)?))
             });
             match opened {
@@ -325,7 +325,7 @@ impl Batch<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             stat => stat?,
         };
-        mutate::make_dirs(io, &self.lock.dir, layout::CONDEMNED)?;
+        self.store.make_room_and_dirs(self.lock, layout::CONDEMNED)?;
         let from = io.open_dir(&self.lock.dir, layout::PENDING)?;
         let to = io.open_dir(&self.lock.dir, layout::CONDEMNED)?;
         mutate::rename_dir(io, &from, &self.id, &to, &self.id)

@@ -186,8 +186,8 @@ impl<'a> Sweep<'a> {
             });
         }
         let (inventory, verdicts) = self.look_and_decide()?;
-        let mut outcomes = Outcomes::new(&inventory, verdicts.iter().flatten());
         let expected = plan::tags(&inventory, &verdicts);
+        let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
         let inventory = plan::without(inventory, &expected);
         let plan = self.plan_revisions(&inventory, &expected)?;
@@ -212,9 +212,8 @@ impl<'a> Sweep<'a> {
     fn act(mut self, lock: &StoreLock) -> Result<SweepReport, Interrupted> {
         self.tidy_up(lock)?;
         let (inventory, verdicts) = self.look_and_decide()?;
-        let mut outcomes = Outcomes::new(&inventory, verdicts.iter().flatten());
         let expected = plan::tags(&inventory, &verdicts);
-        drop(verdicts);
+        let mut outcomes = Outcomes::new(&inventory, verdicts);
 
         let batch = self.store.batch(lock, &self.id);
         let mut tags = apply::take(&batch, expected, self.stop)?;

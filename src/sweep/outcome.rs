@@ -21,8 +21,8 @@ pub(super) struct Outcomes {
 
 impl Outcomes {
     /// Every tag with its verdict, as if nothing had been done yet.
-    pub(super) fn new<'a>(inventory: &Inventory, verdicts: impl Iterator<Item = &'a Verdict>) -> Self {
-        let mut verdicts = verdicts.cloned();
+    pub(super) fn new(inventory: &Inventory, verdicts: Vec<Vec<Verdict>>) -> Self {
+        let mut verdicts = verdicts.into_iter().flatten();
         let tag = |tag: &crate::model::Tag, verdict: Verdict| TagReport {
             tag: tag.name.clone(),
             digest: tag.digest().cloned(),

@@ -33,7 +33,8 @@ fn reads_of_a_sweep() -> BTreeMap<String, usize> {
     });
     stage.sweep(Some(watch)).unwrap();
     let root = format!("{}/", stage.root().display());
-    let reads = log.all().into_iter().filter(|(op, _)| !mutates(*op));
+    // The reserve is for a full disk; a sweep that cannot see it does without.
+    let reads = log.all().into_iter().filter(|(op, path)| !mutates(*op) && !path.ends_with("/reserve"));
     let mut paths = BTreeMap::new();
     for (_, path) in reads {
         *paths.entry(lasting(&path.replace(&root, "ROOT"))).or_default() += 1;

@@ -1,0 +1,38 @@
+//! A little room kept in the store, so that a sweep can make more of it on a disk that is full.
+//!
+//! Taking things away needs a few directories in the trash, and on many file systems a directory
+//! takes a block. The reserve is a file that is there for that: it is given up where a directory
+//! cannot be made for want of room, and made anew by the next sweep that finds some.
+
+use std::io;
+
+use super::io::Dir;
+use super::{Store, StoreLock, layout, mutate};
+
+/// Enough for a few hundred directories.
+const RESERVE_BYTES: usize = 1 << 20;
+
+impl Store {
+    /// Makes the reserve where it is missing. There may be no room for it, which is no failure.
+    pub(super) fn keep_reserve(&self, dir: &Dir) {
+        if self.io.stat(dir, layout::RESERVE).is_ok() {
+            return;
+        }
+        if mutate::write_new(&self.io, dir, layout::RESERVE, &vec![0; RESERVE_BYTES]).is_err() {
+            // Half a reserve is none, and takes the room that is looked for.
+            mutate::give_up(&self.io, dir, layout::RESERVE).ok();
+        }
+    }
+
+    /// Makes directories below the janitor's own, at the expense of the reserve where the disk is
+    /// full.
+    pub(super) fn make_room_and_dirs(&self, lock: &StoreLock, path: &str) -> io::Result<()> {
+        match mutate::make_dirs(&self.io, &lock.dir, path) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                mutate::give_up(&self.io, &lock.dir, layout::RESERVE)?;
+                mutate::make_dirs(&self.io, &lock.dir, path)
+            }
+            made => made,
+        }
+    }
+}
