@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_layer_of_another_algorithm_is_found_behind_its_alias() {
-        let alias = Digest::Sha512(Box::new([7; 64]));
+        let alias = format!("sha512:{}", "07".repeat(64)).parse::<Digest>().unwrap();
         let mut inventory = whole();
         let image = inventory.manifests.get_mut(&digest("image")).unwrap();
         image.blobs[1].digest = alias.clone();

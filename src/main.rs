@@ -1,6 +1,6 @@
 //! The `janitor` command: reads what was asked, does it, answers with an exit code.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -74,7 +74,11 @@ fn print_failure(error: &SweepError, format: OutputFormat) -> anyhow::Result<()>
 fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
     let text = match format {
         OutputFormat::Text => table::render(report),
-        OutputFormat::Json => report.to_json()? + "\n",
+        OutputFormat::Json => {
+            let mut stdout = BufWriter::new(io::stdout().lock());
+            let written = report.write_json(&mut stdout).and_then(|()| stdout.flush());
+            return no_matter_who_reads(written).map(drop);
+        }
         OutputFormat::None => return Ok(()),
     };
     answer(&text).map(drop)

@@ -14,7 +14,7 @@ pub enum LinkAge {
     /// Gone meanwhile.
     Gone,
     /// It cannot be trusted, so it stays.
-    Doubt(Problem),
+    Doubt(Box<Problem>),
 }
 
 /// What deciding on a blob needs to know.

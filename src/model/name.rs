@@ -75,7 +75,7 @@ fn is_host(text: &str) -> bool {
 
 /// A tag's name: `[\w][\w.-]{0,127}` (distribution 2.8, `reference.TagRegexp`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TagName(Box<str>);
+pub struct TagName(Arc<str>);
 
 impl TagName {
     /// The name as text.

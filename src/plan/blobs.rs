@@ -20,12 +20,16 @@ pub struct Blobs {
 
 /// Decides on blobs that nothing references, from their ages and from when the layer links to them
 /// were last written.
-pub fn blobs(ages: Vec<BlobAge>, links: &[(Place, Option<Timestamp>)], grace: Grace) -> Blobs {
+pub fn blobs<'a>(
+    ages: Vec<BlobAge>,
+    links: impl IntoIterator<Item = (&'a Place, Option<Timestamp>)>,
+    grace: Grace,
+) -> Blobs {
     let mut linked: HashMap<&Digest, Timestamp> = HashMap::new();
     for (place, written) in links {
         if let (Place::Layer(_, digest), Some(written)) = (place, written) {
-            let newest = linked.entry(digest).or_insert(*written);
-            *newest = (*newest).max(*written);
+            let newest = linked.entry(digest).or_insert(written);
+            *newest = (*newest).max(written);
         }
     }
     let mut plan = Blobs::default();

@@ -85,7 +85,7 @@ pub fn revisions(
                 plan.empty.push(Expected { place: candidate.place.clone(), link: None });
             }
             LinkAge::Empty(_) | LinkAge::Gone => {}
-            LinkAge::Doubt(problem) => plan.doubts.push(problem),
+            LinkAge::Doubt(problem) => plan.doubts.push(*problem),
         }
     }
     if !plan.doubts.is_empty() {

@@ -73,14 +73,14 @@ fn removed(repository: &str, tag: &str, image: &str) -> Expected {
 }
 
 fn doubt() -> LinkAge {
-    LinkAge::Doubt(Problem {
+    LinkAge::Doubt(Box::new(Problem {
         severity: Severity::Doubt,
         code: Code::BadLink,
         repository: None,
         path: "a/link".into(),
         cause: "empty".into(),
         remedy: "push".into(),
-    })
+    }))
 }
 
 /// The plan for one repository `a`, by the ages of its manifests; `written` unless told otherwise.
@@ -379,7 +379,7 @@ fn a_blob_goes_when_it_and_every_link_to_it_are_old() {
         (layer("a", "old, without a link"), None),
         (layer("a", "another"), Some(at(0))),
     ];
-    let plan = blobs(ages, &links, hour());
+    let plan = blobs(ages, links.iter().map(|(place, at)| (place, *at)), hour());
     let names = |ages: &[BlobAge]| -> Vec<Digest> { ages.iter().map(|age| age.digest.clone()).collect() };
     assert_eq!(names(&plan.due), ["old", "old, linked long ago", "old, without a link"].map(digest));
     assert_eq!(names(&plan.held), ["young", "old, linked just now by one", "to come"].map(digest));
@@ -390,6 +390,6 @@ fn a_blob_goes_when_it_and_every_link_to_it_are_old() {
 fn a_link_that_cannot_be_dated_holds_its_blob() {
     let age = BlobAge { digest: digest("blob"), newest: at(600), size_bytes: 1, allocated_bytes: 512 };
     let links = [(Place::Layer(repo("a"), digest("blob")), Some(Timestamp::MAX))];
-    let plan = blobs(vec![age], &links, hour());
+    let plan = blobs(vec![age], links.iter().map(|(place, at)| (place, *at)), hour());
     assert_eq!((plan.due.len(), plan.held.len()), (0, 1));
 }

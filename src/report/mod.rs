@@ -5,6 +5,8 @@ pub mod log;
 pub mod table;
 mod words;
 
+use std::io;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -198,12 +200,13 @@ pub struct Stage {
 }
 
 impl SweepReport {
-    /// The report as one line of JSON.
+    /// Writes the report as one line of JSON, bit by bit: that of a large store is large.
     ///
     /// # Errors
-    /// When it cannot be put into JSON, which no value in it gives cause for.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self)
+    /// When it cannot be written.
+    pub fn write_json(&self, mut out: impl io::Write) -> io::Result<()> {
+        serde_json::to_writer(&mut out, self)?;
+        out.write_all(b"\n")
     }
 
     /// All file operations.

@@ -252,7 +252,9 @@ fn log_lines() {
 
 #[test]
 fn json_is_one_line_of_schema_version_1() {
-    let text = eventful().to_json().unwrap();
+    let mut text = Vec::new();
+    eventful().write_json(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
     assert_eq!(text.lines().count(), 1);
     let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
     insta::assert_json_snapshot!("eventful_json", parsed);

@@ -23,13 +23,13 @@ pub struct BlobAges {
     pub problems: Vec<Problem>,
 }
 
-/// How many blobs are looked at before the answers are gone through.
-const AT_A_TIME: usize = 8192;
+/// How many files are looked at before the answers are gone through.
+pub(super) const PART: usize = 8192;
 
 enum Aged {
     Blob(BlobAge),
     Hollow(Digest, Timestamp),
-    Unknown(Problem),
+    Unknown(Box<Problem>),
 }
 
 impl Store {
@@ -45,21 +45,29 @@ impl Store {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LinkAge::Gone),
                 Err(error) => {
                     let path = layout::parent(place);
-                    return Ok(LinkAge::Doubt(unreadable(path.as_ref(), Some(place.repository()), error)));
+                    return Ok(LinkAge::Doubt(Box::new(unreadable(
+                        path.as_ref(),
+                        Some(place.repository()),
+                        error,
+                    ))));
                 }
             };
             Ok(match links::read(&self.io, dir, &layout::link(place)) {
                 Link::To(digest, written) if link_matches(place, &digest) => LinkAge::Written(written),
-                Link::To(digest, _) => LinkAge::Doubt(bad_link(place, format!("the link names {digest}"))),
-                Link::Bad(cause) => LinkAge::Doubt(bad_link(place, cause)),
+                Link::To(digest, _) => {
+                    LinkAge::Doubt(Box::new(bad_link(place, format!("the link names {digest}"))))
+                }
+                Link::Bad(cause) => LinkAge::Doubt(Box::new(bad_link(place, cause))),
                 Link::Unreadable(error) => {
                     let path = dir.path().join(layout::link(place));
-                    LinkAge::Doubt(unreadable(&path, Some(place.repository()), &error))
+                    LinkAge::Doubt(Box::new(unreadable(&path, Some(place.repository()), &error)))
                 }
                 Link::Missing => match self.io.stat(dir, &layout::file_name(place)) {
                     Ok(attributes) => LinkAge::Empty(attributes.modified.max(attributes.changed)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => LinkAge::Gone,
-                    Err(error) => LinkAge::Doubt(unreadable(dir.path(), Some(place.repository()), &error)),
+                    Err(error) => {
+                        LinkAge::Doubt(Box::new(unreadable(dir.path(), Some(place.repository()), &error)))
+                    }
                 },
             })
         })
@@ -90,7 +98,7 @@ impl Store {
         Ok(ages
             .into_iter()
             .filter_map(|age| match age {
-                LinkAge::Doubt(problem) => Some(problem),
+                LinkAge::Doubt(problem) => Some(*problem),
                 // A directory without a link is what the registry's own delete leaves.
                 LinkAge::Written(_) | LinkAge::Empty(_) | LinkAge::Gone => None,
             })
@@ -152,20 +160,20 @@ impl Store {
                 }
                 (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
                 (Err(error), _) | (_, Err(error)) => {
-                    Some(Aged::Unknown(unreadable(dir.as_ref(), None, &error)))
+                    Some(Aged::Unknown(Box::new(unreadable(dir.as_ref(), None, &error))))
                 }
             })
         };
         let mut found = BlobAges::default();
         // A part at a time, so that what is under way never grows with the store.
-        for part in digests.chunks(AT_A_TIME) {
+        for part in digests.chunks(PART) {
             let ages: Vec<Option<Aged>> =
                 self.pool.install(|| part.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
             for age in ages.into_iter().flatten() {
                 match age {
                     Aged::Blob(age) => found.blobs.push(age),
                     Aged::Hollow(digest, touched) => found.hollow.push((digest, touched)),
-                    Aged::Unknown(problem) => found.problems.push(problem),
+                    Aged::Unknown(problem) => found.problems.push(*problem),
                 }
             }
         }

@@ -20,7 +20,7 @@ pub(super) enum ManifestRead {
     /// Not there.
     Absent,
     /// It cannot be trusted.
-    Doubt(Problem),
+    Doubt(Box<Problem>),
 }
 
 impl Store {
@@ -56,14 +56,14 @@ impl Store {
         let dir = layout::blob_dir(digest);
         let path = format!("{}/{dir}/data", layout::BLOBS);
         let doubt = |code, cause: String, remedy: &str| {
-            ManifestRead::Doubt(Problem {
+            ManifestRead::Doubt(Box::new(Problem {
                 severity: Severity::Doubt,
                 code,
                 repository: None,
                 path: path.clone(),
                 cause,
                 remedy: remedy.into(),
-            })
+            }))
         };
         let bytes = match self.io.read(&self.root, &path, layout::MANIFEST_MAX_BYTES) {
             Ok(content) => content.bytes,

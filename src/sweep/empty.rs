@@ -46,7 +46,7 @@ impl Sweep<'_> {
                 .map(|(place, age)| {
                     let link = match age {
                         LinkAge::Doubt(problem) => {
-                            doubts.push(problem);
+                            doubts.push(*problem);
                             return None;
                         }
                         LinkAge::Written(at) if grace.is_over(at) => match &place {

@@ -191,6 +191,7 @@ impl<'a> Sweep<'a> {
         outcomes.would_remove(&expected);
         let inventory = plan::without(inventory, &expected);
         let plan = self.plan_revisions(&inventory, &expected)?;
+        drop(expected);
         let empty = self.empty_repositories(&inventory, &plan)?;
         self.lap("decide");
         outcomes.manifests(&plan.remove, &plan.held);

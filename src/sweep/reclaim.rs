@@ -61,13 +61,12 @@ impl Reclaim {
                 .collect();
             let (times, problems) = sweep.store.link_times(&links, sweep.stop)?;
             sweep.findings.extend(problems);
-            let links: Vec<(Place, Option<Timestamp>)> = links.into_iter().zip(times).collect();
             for age in &ages {
                 if let Ok(at) = inventory.blobs.binary_search(&age.digest) {
                     marks.sizes[at] = age.size_bytes;
                 }
             }
-            plan = plan::blobs(ages, &links, grace);
+            plan = plan::blobs(ages, links.iter().zip(times), grace);
         }
         let bytes_before = sum(marks.sizes.iter().copied());
         Ok(Self { marks, plan, in_doubt, hollow, bytes_before })

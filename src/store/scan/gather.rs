@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Scanner, WRITE_IN_PROGRESS};
 use crate::model::{Code, Digest, Manifest, Problem, Repository, Severity, Tag};
 use crate::stop::Interrupted;
+use crate::store::ages::PART;
 use crate::store::layout;
 use crate::store::manifests::ManifestRead;
 
@@ -38,26 +39,28 @@ impl Scanner<'_> {
             if wanted.is_empty() {
                 break;
             }
-            let reads =
-                self.store.read_manifests(&wanted, must_be_manifests, WRITE_IN_PROGRESS, self.stop)?;
             let mut children = Vec::new();
-            for (digest, read) in reads {
-                match read {
-                    ManifestRead::Manifest(manifest) => {
-                        children.extend(manifest.children.iter().filter_map(|child| {
-                            let small =
-                                child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES);
-                            small.then(|| child.digest.clone())
-                        }));
-                        manifests.insert(digest, manifest);
-                    }
-                    ManifestRead::Blob => {}
-                    ManifestRead::Absent => {
-                        absent.insert(digest);
-                    }
-                    ManifestRead::Doubt(problem) => {
-                        self.report(problem);
-                        bad.insert(digest);
+            for part in wanted.chunks(PART) {
+                let reads =
+                    self.store.read_manifests(part, must_be_manifests, WRITE_IN_PROGRESS, self.stop)?;
+                for (digest, read) in reads {
+                    match read {
+                        ManifestRead::Manifest(manifest) => {
+                            children.extend(manifest.children.iter().filter_map(|child| {
+                                let small =
+                                    child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES);
+                                small.then(|| child.digest.clone())
+                            }));
+                            manifests.insert(digest, manifest);
+                        }
+                        ManifestRead::Blob => {}
+                        ManifestRead::Absent => {
+                            absent.insert(digest);
+                        }
+                        ManifestRead::Doubt(problem) => {
+                            self.report(*problem);
+                            bad.insert(digest);
+                        }
                     }
                 }
             }
