@@ -78,6 +78,11 @@ impl Inventory {
             || self.repositories.iter().any(|repository| repository.in_doubt)
     }
 
+    /// The position of a repository.
+    pub fn position(&self, name: &RepoName) -> Option<usize> {
+        self.repositories.binary_search_by(|repository| repository.name.cmp(name)).ok()
+    }
+
     /// Whether the store has a directory for this blob.
     pub fn has_blob(&self, digest: &Digest) -> bool {
         self.blobs.binary_search(digest).is_ok()

@@ -94,3 +94,17 @@ pub struct Problem {
     /// What a person can do.
     pub remedy: String,
 }
+
+impl Problem {
+    /// A step that failed for a reason of the storage's, and that the next sweep takes again.
+    pub fn of_failed_step(path: String, error: &std::io::Error) -> Self {
+        Self {
+            severity: Severity::Error,
+            code: Code::ActionFailed,
+            repository: None,
+            path,
+            cause: error.to_string(),
+            remedy: "check the storage; the next sweep tries again".into(),
+        }
+    }
+}

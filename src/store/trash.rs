@@ -378,12 +378,5 @@ fn put_back_one(store: &Store, from: &Dir, to: &Dir, name: &str) -> io::Result<b
 }
 
 fn failed(path: &str, error: &io::Error) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        code: Code::ActionFailed,
-        repository: None,
-        path: path.to_owned(),
-        cause: error.to_string(),
-        remedy: "check the storage; the next sweep tries again".into(),
-    }
+    Problem::of_failed_step(path.to_owned(), error)
 }

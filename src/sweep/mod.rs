@@ -315,14 +315,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn failed(&mut self, path: String, error: &io::Error) {
-        self.findings.push(Problem {
-            severity: Severity::Error,
-            code: Code::ActionFailed,
-            repository: None,
-            path,
-            cause: error.to_string(),
-            remedy: "check the storage; the next sweep tries again".into(),
-        });
+        self.findings.push(Problem::of_failed_step(path, error));
     }
 
     fn lap(&mut self, name: &'static str) {
@@ -332,8 +325,7 @@ impl<'a> Sweep<'a> {
 
 /// Whether a repository has neither a tag nor a revision.
 fn is_empty(inventory: &Inventory, name: &RepoName) -> bool {
-    let found = inventory.repositories.binary_search_by(|repository| repository.name.cmp(name));
-    found.is_ok_and(|at| {
+    inventory.position(name).is_some_and(|at| {
         let repository = &inventory.repositories[at];
         repository.tags.is_empty() && repository.revisions.is_empty()
     })

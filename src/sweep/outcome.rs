@@ -1,6 +1,6 @@
 //! What happened to each tag and repository, put together as a sweep goes on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::Sweep;
 use super::collect::Collected;
@@ -93,20 +93,21 @@ impl Outcomes {
 
     pub(super) fn manifests(&mut self, removed: &[Expected], held: &[Place]) {
         self.manifests_held = held.len();
-        let positions: HashMap<RepoName, usize> =
-            self.repositories.iter().enumerate().map(|(at, it)| (it.name.clone(), at)).collect();
         for expected in removed {
-            if let (Place::Revision(name, digest), Some(at)) =
-                (&expected.place, positions.get(expected.place.repository()))
+            if let Place::Revision(name, digest) = &expected.place
+                && let Some(at) = self.position(name)
             {
-                debug_assert_eq!(&self.repositories[*at].name, name);
-                self.repositories[*at].manifests_removed.push(digest.clone());
+                self.repositories[at].manifests_removed.push(digest.clone());
             }
         }
     }
 
+    fn position(&self, name: &RepoName) -> Option<usize> {
+        self.repositories.binary_search_by(|repository| repository.name.cmp(name)).ok()
+    }
+
     pub(super) fn repository_removed(&mut self, name: &RepoName) {
-        if let Ok(at) = self.repositories.binary_search_by(|repository| repository.name.cmp(name)) {
+        if let Some(at) = self.position(name) {
             self.repositories[at].removed = true;
         }
     }

@@ -32,8 +32,7 @@ impl Reclaim {
             .iter()
             .filter_map(|expected| match &expected.place {
                 Place::Revision(name, digest) => {
-                    let at = inventory.repositories.binary_search_by(|it| it.name.cmp(name)).ok()?;
-                    Some((u32::try_from(at).ok()?, digest.clone()))
+                    Some((u32::try_from(inventory.position(name)?).ok()?, digest.clone()))
                 }
                 _ => None,
             })

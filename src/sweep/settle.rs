@@ -102,11 +102,8 @@ impl Sweep<'_> {
 
 /// Puts what a later look found in place of what an earlier one did; positions stay the same.
 pub(super) fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names: &[RepoName]) {
-    let at = |inventory: &Inventory, name: &RepoName| {
-        inventory.repositories.binary_search_by(|repository| repository.name.cmp(name)).ok()
-    };
     for name in names {
-        if let Some(at) = at(inventory, name) {
+        if let Some(at) = inventory.position(name) {
             let repository = &mut inventory.repositories[at];
             repository.tags.clear();
             repository.revisions.clear();
@@ -114,7 +111,7 @@ pub(super) fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names:
         }
     }
     for repository in looked {
-        if let Some(at) = at(inventory, &repository.name) {
+        if let Some(at) = inventory.position(&repository.name) {
             inventory.repositories[at] = repository;
         }
     }
@@ -122,9 +119,7 @@ pub(super) fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names:
 
 /// Takes up again what was put back after the later look.
 fn give_back(inventory: &mut Inventory, place: Place) {
-    let name = place.repository();
-    let found = inventory.repositories.binary_search_by(|repository| repository.name.cmp(name));
-    let Ok(at) = found else { return };
+    let Some(at) = inventory.position(place.repository()) else { return };
     let repository = &mut inventory.repositories[at];
     let (list, digest) = match place {
         Place::Revision(_, digest) => (&mut repository.revisions, digest),
