@@ -5,13 +5,13 @@ use std::fmt;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{Digest, DigestError};
+use super::{Digest, DigestError, Digests, Id};
 
 /// A reference to something that is stored as a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Descriptor {
+pub struct Descriptor<D = Id> {
     /// What it references.
-    pub digest: Digest,
+    pub digest: D,
     /// The size in bytes that the manifest claims; schema 1 claims none.
     pub size_bytes: Option<u64>,
     /// Whether the content may legitimately live elsewhere (`urls`, a foreign layer).
@@ -23,15 +23,15 @@ pub struct Descriptor {
 /// Read by shape, not by media type: whatever has `manifests`, `config`, `layers`, `fsLayers`,
 /// `blobs` or `subject` is followed, because the registry stores media types that it does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
+pub struct Manifest<D = Id> {
     /// Size of the manifest itself, in bytes.
     pub size_bytes: u64,
     /// Entries of `manifests`: other manifests, or plain blobs (`BuildKit` caches are such indexes).
-    pub children: Box<[Descriptor]>,
+    pub children: Box<[Descriptor<D>]>,
     /// Entries of `config`, `layers`, `fsLayers` and `blobs`.
-    pub blobs: Box<[Descriptor]>,
+    pub blobs: Box<[Descriptor<D>]>,
     /// The manifest that this one refers to; it makes this one a referrer.
-    pub subject: Option<Digest>,
+    pub subject: Option<D>,
 }
 
 /// Why bytes are not a manifest.
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for RawDescriptor {
 }
 
 impl RawDescriptor {
-    fn descriptors(self) -> impl Iterator<Item = Result<Descriptor, DigestError>> {
+    fn descriptors(self) -> impl Iterator<Item = Result<Descriptor<Digest>, DigestError>> {
         let Self { digests, size, foreign } = self;
         // Nothing says which of several digests the size belongs to.
         let size_bytes = size.filter(|_| digests.len() == 1);
@@ -191,7 +191,7 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
-impl Manifest {
+impl Manifest<Digest> {
     /// Reads a manifest, as tolerantly as the registry does: keys in any case, a key that is there
     /// twice (everything that either names is referenced), sizes that are none.
     ///
@@ -215,7 +215,7 @@ impl Manifest {
             |raw: Option<Vec<RawDescriptor>>| raw.into_iter().flatten().flat_map(RawDescriptor::descriptors);
         let blobs = descriptors(raw.config).chain(descriptors(raw.layers));
         let blobs = blobs.chain(descriptors(raw.blobs)).chain(descriptors(raw.fs_layers));
-        let subjects: Vec<Descriptor> = descriptors(raw.subject).collect::<Result<_, _>>()?;
+        let subjects: Vec<Descriptor<Digest>> = descriptors(raw.subject).collect::<Result<_, _>>()?;
         Ok(Self {
             size_bytes: content.len() as u64,
             children: descriptors(raw.manifests).collect::<Result<_, _>>()?,
@@ -225,6 +225,23 @@ impl Manifest {
         })
     }
 
+    /// The same with numbers in place of digests.
+    pub fn intern(&self, digests: &mut Digests) -> Manifest {
+        let mut all = |list: &[Descriptor<Digest>]| {
+            let intern = |it: &Descriptor<Digest>| Descriptor {
+                digest: digests.intern(&it.digest),
+                size_bytes: it.size_bytes,
+                foreign: it.foreign,
+            };
+            list.iter().map(intern).collect()
+        };
+        let (children, blobs) = (all(&self.children), all(&self.blobs));
+        let subject = self.subject.as_ref().map(|subject| digests.intern(subject));
+        Manifest { size_bytes: self.size_bytes, children, blobs, subject }
+    }
+}
+
+impl<D> Manifest<D> {
     /// Whether it has the shape of an index: it lists manifests or nothing at all, and no blobs.
     pub fn is_index(&self) -> bool {
         self.blobs.is_empty() && (!self.children.is_empty() || self.subject.is_none())
@@ -287,7 +304,7 @@ mod tests {
                 "manifests":[],"subject":{{"digest":"{a}"}},"subject":{{"digest":"{b}"}}}}"#
         );
         let manifest = Manifest::parse(json.as_bytes()).unwrap();
-        let told = |list: &[Descriptor]| -> Vec<(Digest, Option<u64>)> {
+        let told = |list: &[Descriptor<Digest>]| -> Vec<(Digest, Option<u64>)> {
             list.iter().map(|it| (it.digest.clone(), it.size_bytes)).collect()
         };
         let expected = [(&a, Some(1)), (&d, Some(5)), (&b, Some(2)), (&c, None), (&d, None)];

@@ -2,6 +2,7 @@
 
 mod age;
 mod digest;
+mod digests;
 mod inventory;
 mod manifest;
 mod name;
@@ -10,7 +11,8 @@ mod problem;
 
 pub use age::{BlobAge, LinkAge};
 pub use digest::{Algorithm, Digest, DigestError};
-pub use inventory::{Inventory, Repository, Tag, TagState};
+pub use digests::{Digests, Id};
+pub use inventory::{Inventory, Repository, Revision, Tag, TagState};
 pub use manifest::{Descriptor, Manifest, ManifestError};
 pub use name::{NameError, RepoName, TagName};
 pub use place::{Expected, Place};

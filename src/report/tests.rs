@@ -22,7 +22,7 @@ fn tag(name: &str, outcome: Outcome, reason: Reason) -> TagReport {
         digest: (!in_doubt).then(|| digest(name)),
         pushed_at: (!in_doubt).then(|| at(-3600)),
         decision: if goes { Decision::Remove } else { Decision::Keep },
-        reasons: vec![reason],
+        reasons: [reason].into(),
         outcome,
     }
 }
@@ -69,12 +69,12 @@ fn app() -> RepositoryReport {
                 tag(
                     &format!("sha256-{}.sig", digest("v1").hex()),
                     Outcome::Removed,
-                    Reason::ImageGone { image: digest("v1") },
+                    Reason::ImageGone { image: Box::new(digest("v1")) },
                 ),
                 tag(
                     &format!("sha256-{}.sig", digest("v8").hex()),
                     Outcome::Kept,
-                    Reason::FollowsImage { image: digest("v8") },
+                    Reason::FollowsImage { image: Box::new(digest("v8")) },
                 ),
             ],
         )
@@ -123,7 +123,7 @@ fn eventful() -> SweepReport {
                 vec![
                     tag("latest", Outcome::Kept, Reason::Newest { rank: 1, of: 4 }),
                     tag("sha256-x", Outcome::Kept, Reason::Newest { rank: 2, of: 4 }),
-                    tag("young", Outcome::Kept, Reason::ImageMayCome { image: digest("coming") }),
+                    tag("young", Outcome::Kept, Reason::ImageMayCome { image: Box::new(digest("coming")) }),
                 ],
             ),
         ],

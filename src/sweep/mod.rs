@@ -26,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply;
 use crate::check;
 use crate::config::Config;
-use crate::model::{Code, Inventory, Place, Problem, RepoName, Severity};
+use crate::model::{Code, Expected, Inventory, Place, Problem, RepoName, Revision, Severity};
 use crate::plan::{self, Grace};
 use crate::policy::Verdict;
 use crate::report::SweepReport;
@@ -189,14 +189,17 @@ impl<'a> Sweep<'a> {
         let expected = plan::tags(&inventory, &verdicts);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
+        let named = plan::named_by(&inventory, &expected);
         let inventory = plan::without(inventory, &expected);
-        let plan = self.plan_revisions(&inventory, &expected)?;
         drop(expected);
+        let plan = self.plan_revisions(&inventory, &named)?;
         let empty = self.empty_repositories(&inventory, &plan)?;
         self.lap("decide");
-        outcomes.manifests(&plan.remove, &plan.held);
+        outcomes.manifests(&plan.remove, plan.held.len());
+        let going = going(&inventory, &plan.remove);
         let inventory = plan::without(plan::without(inventory, &plan.remove), &plan.empty);
-        let reclaim = Reclaim::plan(&mut self, &inventory, &plan.remove, !plan.doubts.is_empty())?;
+        drop(plan.remove);
+        let reclaim = Reclaim::plan(&mut self, &inventory, &going, !plan.doubts.is_empty())?;
         self.lap("blobs");
         let collected = self.would_collect(&inventory, &reclaim);
         if empty.len() < inventory.repositories.len() || collected.blobs_removed == inventory.blobs.len() {
@@ -223,7 +226,8 @@ impl<'a> Sweep<'a> {
         let inventory = plan::without(inventory, &tags.taken);
         self.lap("tags");
 
-        let plan = self.plan_revisions(&inventory, &tags.taken)?;
+        let named = plan::named_by(&inventory, &tags.taken);
+        let plan = self.plan_revisions(&inventory, &named)?;
         let mut empty = self.empty_repositories(&inventory, &plan)?;
         self.remove_empty_revisions(lock, &plan.empty)?;
         let inventory = plan::without(inventory, &plan.empty);
@@ -249,13 +253,15 @@ impl<'a> Sweep<'a> {
             taken.clear();
         }
         taken.retain(|expected| matches!(expected.place, Place::Revision(..)));
-        outcomes.manifests(&taken, &plan.held);
+        outcomes.manifests(&taken, plan.held.len());
+        let going = going(&inventory, &taken);
         self.lap("settle");
 
-        let reclaim = Reclaim::plan(&mut self, &inventory, &taken, !plan.doubts.is_empty())?;
-        for digest in &reclaim.hollow {
+        let reclaim = Reclaim::plan(&mut self, &inventory, &going, !plan.doubts.is_empty())?;
+        for blob in &reclaim.hollow {
             self.stop.check()?;
-            if let Err(error) = self.store.remove_hollow_blob(lock, digest) {
+            let digest = inventory.digest(*blob);
+            if let Err(error) = self.store.remove_hollow_blob(lock, &digest) {
                 self.failed(format!("blob {digest}"), &error);
             }
         }
@@ -300,7 +306,7 @@ impl<'a> Sweep<'a> {
         let inventory = self.store.scan(self.stop)?;
         self.lap("scan");
         let now = self.clock.now();
-        let evaluate = |repository| self.config.policy.evaluate(repository, &inventory.manifests, now);
+        let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);
         let verdicts = inventory.repositories.iter().map(evaluate).collect();
         Ok((inventory, verdicts))
     }
@@ -321,6 +327,11 @@ impl<'a> Sweep<'a> {
     fn lap(&mut self, name: &'static str) {
         self.laps.lap(name, self.store.io_counts().total());
     }
+}
+
+/// The manifests among what is taken away.
+fn going(inventory: &Inventory, taken: &[Expected]) -> Vec<Revision> {
+    taken.iter().filter_map(|expected| inventory.revision(&expected.place)).collect()
 }
 
 /// Whether a repository has neither a tag nor a revision.

@@ -7,7 +7,6 @@ use super::collect::Collected;
 use super::reclaim::Reclaim;
 use crate::apply::Applied;
 use crate::check::Broken;
-use crate::gc::mark::Holder;
 use crate::model::{Expected, Inventory, Place, RepoName, Severity, TagState};
 use crate::policy::Verdict;
 use crate::report::{
@@ -25,7 +24,7 @@ impl Outcomes {
         let mut verdicts = verdicts.into_iter().flatten();
         let tag = |tag: &crate::model::Tag, verdict: Verdict| TagReport {
             tag: tag.name.clone(),
-            digest: tag.digest().cloned(),
+            digest: tag.digest().map(|id| inventory.digest(id)),
             pushed_at: match tag.state {
                 TagState::Linked { pushed_at, .. } => Some(pushed_at),
                 TagState::Doubtful => None,
@@ -91,8 +90,8 @@ impl Outcomes {
         }
     }
 
-    pub(super) fn manifests(&mut self, removed: &[Expected], held: &[Place]) {
-        self.manifests_held = held.len();
+    pub(super) fn manifests(&mut self, removed: &[Expected], held: usize) {
+        self.manifests_held = held;
         for expected in removed {
             if let Place::Revision(name, digest) = &expected.place
                 && let Some(at) = self.position(name)
@@ -119,10 +118,8 @@ impl Outcomes {
         collected: Collected,
         broken: Vec<Broken>,
     ) -> SweepReport {
-        for (holder, bytes) in reclaim.reclaimable() {
-            if let Holder::One(at) = holder {
-                self.repositories[at as usize].bytes_reclaimable += bytes;
-            }
+        for (at, bytes) in &reclaim.held_alone {
+            self.repositories[*at as usize].bytes_reclaimable = *bytes;
         }
         let tags = || self.repositories.iter().flat_map(|repository| &repository.tags);
         let went = |outcome| matches!(outcome, Outcome::Removed | Outcome::WouldRemove);
