@@ -147,7 +147,7 @@ fn told(place: &Place, severity: Severity, code: Code, cause: String) -> Problem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Descriptor, Digest, Manifest, Repository, Tag, TagState};
+    use crate::model::{Descriptor, Digest, Document, Repository, Tag, TagState};
 
     fn digest(name: &str) -> Digest {
         Digest::of(name.as_bytes())
@@ -162,9 +162,9 @@ mod tests {
     }
 
     /// An image, an index of it, an index of that, and what refers to the image.
-    fn manifests() -> HashMap<Digest, Manifest<Digest>> {
+    fn manifests() -> HashMap<Digest, Document> {
         let descriptor = |name: &&str| Descriptor { digest: digest(name), size_bytes: None, foreign: false };
-        let manifest = |children: &[&str], subject: Option<&str>| Manifest {
+        let manifest = |children: &[&str], subject: Option<&str>| Document {
             size_bytes: 1,
             children: children.iter().map(descriptor).collect(),
             blobs: Box::default(),

@@ -59,8 +59,8 @@ fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(I
         let Some(manifest) = inventory.manifests.get(&id) else {
             continue;
         };
-        open.extend(manifest.children.iter().map(|child| child.digest));
-        for blob in manifest.blobs.iter().filter(|blob| !blob.foreign).map(|blob| blob.digest) {
+        open.extend(&manifest.children);
+        for blob in manifest.blobs.iter().filter(|blob| !blob.foreign).map(|reference| reference.blob) {
             if !inventory.has_blob(repository.resolve(blob)) {
                 lacks.push((blob, format!("blob {} is missing", digest(blob))));
             } else if !linked(blob, &repository.layers) {
@@ -76,12 +76,12 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::model::{Descriptor, Manifest, Tag, TagState};
+    use crate::model::{Descriptor, Document, Tag, TagState};
 
     /// A store of one or more repositories, told in digests.
     struct Stock {
         repositories: Vec<Repository<Digest>>,
-        manifests: HashMap<Digest, Manifest<Digest>>,
+        manifests: HashMap<Digest, Document>,
         blobs: Vec<Digest>,
     }
 
@@ -103,19 +103,19 @@ mod tests {
     fn whole() -> Stock {
         let descriptor =
             |name: &str, foreign| Descriptor { digest: digest(name), size_bytes: Some(1), foreign };
-        let index = Manifest {
+        let index = Document {
             size_bytes: 1,
             children: [descriptor("image", false), descriptor("cache", false)].into(),
             blobs: Box::default(),
             subject: None,
         };
-        let image = Manifest {
+        let image = Document {
             size_bytes: 1,
             children: Box::default(),
             blobs: ["config", "one", "two", "foreign"].map(|name| descriptor(name, name == "foreign")).into(),
             subject: None,
         };
-        let referrer = Manifest {
+        let referrer = Document {
             blobs: [descriptor("nowhere", false)].into(),
             subject: Some(digest("image")),
             ..image.clone()

@@ -48,16 +48,13 @@ impl<'a> Graph<'a> {
             }
             added.push(manifest);
             if let Some(manifest) = self.manifests.get(&manifest) {
-                open.extend(manifest.children.iter().map(|child| child.digest));
+                open.extend(&manifest.children);
             }
             open.extend(self.referrers.get(&manifest).into_iter().flatten());
         }
         added
     }
 }
-
-/// No blob is larger, whatever a manifest claims.
-const CREDIBLE_BYTES: u64 = i64::MAX as u64 / 1024;
 
 /// What becomes of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,12 +78,11 @@ pub enum Holder {
     Several,
 }
 
-/// What becomes of every blob. Each list has an entry for each [`Id::slot`].
+/// What becomes of every blob.
 #[derive(Debug)]
 pub struct Marks {
+    /// By [`Id::slot`].
     fates: Vec<Fate>,
-    sizes: Vec<u64>,
-    holders: Vec<Holder>,
 }
 
 impl Marks {
@@ -94,38 +90,13 @@ impl Marks {
     pub fn fate(&self, blob: Id) -> Fate {
         blob.slot().and_then(|slot| self.fates.get(slot)).copied().unwrap_or(Fate::Garbage)
     }
-
-    /// A blob's size in bytes as far as it is known, else 0: a manifest's own, what the manifests that
-    /// name it agree on, or what was [measured](Self::measured).
-    pub fn size(&self, blob: Id) -> u64 {
-        blob.slot().and_then(|slot| self.sizes.get(slot)).copied().unwrap_or(0)
-    }
-
-    /// Whose going images held a blob.
-    pub fn holder(&self, blob: Id) -> Holder {
-        blob.slot().and_then(|slot| self.holders.get(slot)).copied().unwrap_or(Holder::Nobody)
-    }
-
-    /// Takes a blob's real size for the one that manifests claim.
-    pub fn measured(&mut self, blob: Id, size_bytes: u64) {
-        if let Some(size) = blob.slot().and_then(|slot| self.sizes.get_mut(slot)) {
-            *size = size_bytes;
-        }
-    }
 }
 
 /// Marks every blob, from every tag and every revision in place: the stock collector takes every
 /// revision for a root, and whatever it keeps is kept here too.
-///
-/// `going` are manifests that are no longer in the inventory, or will not be; they hold nothing, and
-/// tell who loses what.
-pub fn blobs(inventory: &Inventory, going: &[Revision]) -> Marks {
-    let count = inventory.digests.slots();
-    let aliases: HashMap<Id, Id> =
-        inventory.repositories.iter().flat_map(|repository| repository.aliases.iter().copied()).collect();
-    let slot = |reference: Id| aliases.get(&reference).copied().unwrap_or(reference).slot();
-    let sizes = sizes(inventory, count, slot);
-    let mut marks = Marks { fates: vec![Fate::Garbage; count], sizes, holders: vec![Holder::Nobody; count] };
+pub fn blobs(inventory: &Inventory) -> Marks {
+    let slot = slots(inventory);
+    let mut fates = vec![Fate::Garbage; inventory.digests.slots()];
     for repository in &inventory.repositories {
         let graph = Graph::of(repository, &inventory.manifests);
         let reached = graph.closure(repository.tagged());
@@ -133,73 +104,63 @@ pub fn blobs(inventory: &Inventory, going: &[Revision]) -> Marks {
         let held = graph.closure(untagged);
         for (manifests, fate) in [(held, Fate::Held), (reached, Fate::Kept)] {
             for manifest in manifests {
-                for slot in references(inventory, manifest).filter_map(slot) {
-                    marks.fates[slot] = marks.fates[slot].max(fate);
+                for slot in references(inventory, manifest).filter_map(&slot) {
+                    fates[slot] = fates[slot].max(fate);
                 }
             }
         }
     }
+    Marks { fates }
+}
+
+/// Whose going images hold each blob, by [`Id::slot`].
+///
+/// `going` are manifests that are no longer in the inventory, or will not be.
+pub fn holders(inventory: &Inventory, going: &[Revision]) -> Vec<Holder> {
+    let slot = slots(inventory);
+    let mut holders = vec![Holder::Nobody; inventory.digests.slots()];
     for Revision { repository, manifest } in going {
-        for slot in references(inventory, *manifest).filter_map(slot) {
-            marks.holders[slot] = match marks.holders[slot] {
+        for slot in references(inventory, *manifest).filter_map(&slot) {
+            holders[slot] = match holders[slot] {
                 Holder::Nobody => Holder::One(*repository),
                 Holder::One(holder) if holder == *repository => Holder::One(holder),
                 Holder::One(_) | Holder::Several => Holder::Several,
             };
         }
     }
-    marks
+    holders
 }
 
-/// The sizes of blobs as far as manifests tell.
-fn sizes(inventory: &Inventory, count: usize, slot: impl Fn(Id) -> Option<usize>) -> Vec<u64> {
-    /// No manifest claims a size.
-    const UNKNOWN: u64 = u64::MAX;
-    let mut sizes = vec![UNKNOWN; count];
-    for manifest in inventory.manifests.values() {
-        for blob in manifest.blobs.iter().chain(&manifest.children) {
-            let claim = blob.size_bytes.filter(|size| *size <= CREDIBLE_BYTES);
-            if let (Some(slot), Some(claim)) = (slot(blob.digest), claim) {
-                // Once in dispute it stays so: no further claim agrees with 0 but another 0.
-                let agreed = sizes[slot] == UNKNOWN || sizes[slot] == claim;
-                sizes[slot] = if agreed { claim } else { 0 };
-            }
-        }
-    }
-    for size in sizes.iter_mut().filter(|size| **size == UNKNOWN) {
-        *size = 0;
-    }
-    for (id, manifest) in &inventory.manifests {
-        if let Some(slot) = slot(*id) {
-            sizes[slot] = manifest.size_bytes;
-        }
-    }
-    sizes
+/// The slot of the blob that a reference leads to.
+fn slots(inventory: &Inventory) -> impl Fn(Id) -> Option<usize> {
+    let repositories = inventory.repositories.iter();
+    let aliases: HashMap<Id, Id> = repositories.flat_map(|it| it.aliases.iter().copied()).collect();
+    move |reference| aliases.get(&reference).copied().unwrap_or(reference).slot()
 }
 
 /// A manifest's own blob and every blob that it names. Its children are followed by the closure.
 fn references(inventory: &Inventory, manifest: Id) -> impl Iterator<Item = Id> {
     let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(|manifest| &manifest.blobs);
-    std::iter::once(manifest).chain(blobs.map(|blob| blob.digest))
+    std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Descriptor, Digest, Tag, TagState};
+    use crate::model::{Descriptor, Digest, Document, Tag, TagState};
     use proptest::prelude::*;
 
     fn digest(letter: char) -> Digest {
         Digest::of(letter.to_string().as_bytes())
     }
 
-    fn descriptors(letters: &str) -> Box<[Descriptor<Digest>]> {
+    fn descriptors(letters: &str) -> Box<[Descriptor]> {
         let descriptor = |letter| Descriptor { digest: digest(letter), size_bytes: Some(1), foreign: false };
         letters.chars().map(descriptor).collect()
     }
 
-    fn manifest(children: &str, blobs: &str, subject: Option<char>) -> Manifest<Digest> {
-        Manifest {
+    fn manifest(children: &str, blobs: &str, subject: Option<char>) -> Document {
+        Document {
             size_bytes: 10,
             children: descriptors(children),
             blobs: descriptors(blobs),
@@ -219,7 +180,7 @@ mod tests {
         }
     }
 
-    fn reached(manifests: &HashMap<Digest, Manifest<Digest>>, revisions: &str, roots: &str) -> String {
+    fn reached(manifests: &HashMap<Digest, Document>, revisions: &str, roots: &str) -> String {
         let mut inventory = Inventory::of([&repository(revisions)], manifests, &[]);
         let roots: Vec<Id> = roots.chars().map(|root| inventory.digests.intern(&digest(root))).collect();
         let closure = Graph::of(&inventory.repositories[0], &inventory.manifests).closure(roots);
@@ -267,7 +228,7 @@ mod tests {
         let two = repository("H");
         let manifests = HashMap::from([(digest('A'), image), (digest('H'), manifest("", "h", None))]);
         let inventory = Inventory::of([&one, &two], &manifests, &blobs);
-        let marks = super::blobs(&inventory, &[]);
+        let marks = super::blobs(&inventory);
         let fate = |letter| marks.fate(inventory.digests.id(&digest(letter)).unwrap());
         assert_eq!(fate('A'), Fate::Kept);
         assert_eq!(fate('l'), Fate::Kept);
@@ -276,7 +237,7 @@ mod tests {
     }
 
     /// `A` and `B` are images of one layer of their own and one they share, `I` is an index of both.
-    fn images() -> HashMap<Digest, Manifest<Digest>> {
+    fn images() -> HashMap<Digest, Document> {
         HashMap::from([
             (digest('A'), manifest("", "as", None)),
             (digest('B'), manifest("", "bs", None)),
@@ -295,8 +256,9 @@ mod tests {
             .iter()
             .map(|(repository, letter)| Revision { repository: *repository, manifest: id(*letter) })
             .collect();
-        let marks = super::blobs(inventory, &going);
-        "ABIabsg".chars().map(|it| (it, marks.fate(id(it)), marks.holder(id(it)))).collect()
+        let (marks, holders) = (super::blobs(inventory), holders(inventory, &going));
+        let holder = |letter| holders[id(letter).slot().unwrap()];
+        "ABIabsg".chars().map(|it| (it, marks.fate(id(it)), holder(it))).collect()
     }
 
     #[test]
@@ -336,26 +298,6 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_known_only_where_all_who_claim_one_agree() {
-        let mut images = images();
-        let mut claim = |image: char, sizes: [Option<u64>; 2]| {
-            let image = images.get_mut(&digest(image)).unwrap();
-            for (blob, size) in image.blobs.iter_mut().zip(sizes) {
-                blob.size_bytes = size;
-            }
-            let inventory = Inventory::of([&repository("AB")], &images, &[]);
-            let marks = super::blobs(&inventory, &[]);
-            ['a', 'b', 's', 'A'].map(|it| marks.size(inventory.digests.id(&digest(it)).unwrap()))
-        };
-        claim('A', [Some(7), Some(5)]);
-        // The index claims a size of 1 for its children; what was read is 10.
-        assert_eq!(claim('B', [Some(8), Some(6)]), [7, 8, 0, 10]);
-        for wild in [None, Some(u64::MAX), Some(CREDIBLE_BYTES + 1)] {
-            assert_eq!(claim('B', [wild; 2]), [7, 0, 5, 10], "{wild:?}");
-        }
-    }
-
-    #[test]
     fn a_referrer_is_reached_only_where_it_is_a_revision() {
         let manifests = HashMap::from([
             (digest('A'), manifest("", "a", None)),
@@ -372,7 +314,7 @@ mod tests {
             roots in proptest::collection::vec(0_u8..12, 1..5),
         ) {
             let letter = |n: u8| char::from(b'A' + n);
-            let mut manifests: HashMap<Digest, Manifest<Digest>> = HashMap::new();
+            let mut manifests: HashMap<Digest, Document> = HashMap::new();
             for (from, to, refers) in edges {
                 let entry = manifests.entry(digest(letter(from))).or_insert_with(|| manifest("", "", None));
                 if refers {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Digest, Digests, Id, Manifest, Place, Problem, RepoName, Severity, TagName};
+use super::{Digest, Digests, Id, Manifest, Place, Problem, RepoName, Severity, Sizes, TagName};
 
 /// What one look at the store found.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Inventory {
     pub manifests: HashMap<Id, Manifest>,
     /// Every blob directory, sorted by number.
     pub blobs: Vec<Id>,
+    /// How large blobs are, as far as that is known.
+    pub sizes: Sizes,
     /// Everything that was not as expected.
     pub problems: Vec<Problem>,
 }
@@ -117,6 +119,11 @@ impl Inventory {
         self.digests.get(id)
     }
 
+    /// What is left to tell by, once everything is decided and done.
+    pub fn finish(self) -> (Digests, Vec<Problem>) {
+        (self.digests, self.problems)
+    }
+
     /// Where a revision is.
     pub fn place(&self, revision: Revision) -> Place {
         let name = &self.repositories[revision.repository as usize].name;
@@ -136,15 +143,17 @@ impl Inventory {
     /// An inventory told in digests, for tests to read.
     pub(crate) fn of<'a>(
         repositories: impl IntoIterator<Item = &'a Repository<Digest>>,
-        manifests: &HashMap<Digest, Manifest<Digest>>,
+        manifests: &HashMap<Digest, super::Document>,
         blobs: &[Digest],
     ) -> Self {
         let mut inventory = Self::default();
         let digests = &mut inventory.digests;
         inventory.repositories = repositories.into_iter().map(|it| it.intern(digests)).collect();
-        let intern =
-            |(digest, it): (&Digest, &Manifest<Digest>)| (digests.intern(digest), it.intern(digests));
-        inventory.manifests = manifests.iter().map(intern).collect();
+        for (digest, document) in manifests {
+            let id = digests.intern(digest);
+            inventory.manifests.insert(id, Manifest::of(document, digests));
+            inventory.sizes.read(id, document, digests);
+        }
         inventory.blobs = blobs.iter().map(|blob| digests.intern(blob)).collect();
         inventory.blobs.sort_unstable();
         inventory

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 pub use blobs::{Blobs, Due};
-pub use revisions::{Candidate, Revisions, named_by, revisions, unreachable};
+pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
 
 use crate::model::{Expected, Inventory, Place, Repository, Revision, TagState};
 use crate::policy::Verdict;
@@ -74,10 +74,25 @@ pub fn without(mut inventory: Inventory, gone: &[Expected]) -> Inventory {
     inventory
 }
 
+/// The inventory as it is without some revisions.
+#[must_use]
+pub fn without_revisions(mut inventory: Inventory, gone: impl IntoIterator<Item = Revision>) -> Inventory {
+    let gone: HashSet<Revision> = gone.into_iter().collect();
+    for (at, repository) in (0..).zip(&mut inventory.repositories) {
+        repository
+            .revisions
+            .retain(|manifest| !gone.contains(&Revision { repository: at, manifest: *manifest }));
+    }
+    inventory
+}
+
 /// Repositories without a tag, and without a revision but those that are `going`: with their layer
 /// links, they are candidates for removal.
-pub fn empty_repositories<'a>(inventory: &'a Inventory, going: &[&Expected]) -> Vec<&'a Repository> {
-    let going: HashSet<Revision> = going.iter().filter_map(|it| inventory.revision(&it.place)).collect();
+pub fn empty_repositories(
+    inventory: &Inventory,
+    going: impl IntoIterator<Item = Revision>,
+) -> Vec<&Repository> {
+    let going: HashSet<Revision> = going.into_iter().collect();
     let stays = |at: u32, repository: &Repository| {
         let mut revisions = repository.revisions.iter();
         revisions.any(|manifest| !going.contains(&Revision { repository: at, manifest: *manifest }))

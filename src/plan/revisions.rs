@@ -20,10 +20,10 @@ pub struct Candidate {
 /// What becomes of the candidates.
 #[derive(Debug, Default)]
 pub struct Revisions {
-    /// To be taken away, sorted by place.
-    pub remove: Vec<Expected>,
-    /// Directories without a link, left by the registry's own delete.
-    pub empty: Vec<Expected>,
+    /// To be taken away, sorted by place, and when their links were written.
+    pub remove: Vec<(Revision, Timestamp)>,
+    /// Directories without a link, left by the registry's own delete; sorted by place.
+    pub empty: Vec<Revision>,
     /// Kept for their age, or because a young index needs them.
     pub held: Vec<Revision>,
     /// When the last of those held for its age may go.
@@ -40,6 +40,15 @@ pub fn named_by(inventory: &Inventory, tags: &[Expected]) -> Vec<Revision> {
         Some(Revision { repository, manifest: inventory.digests.id(digest)? })
     };
     tags.iter().filter_map(named).collect()
+}
+
+/// Revisions that are to go as they must be found.
+pub fn expected(inventory: &Inventory, remove: &[(Revision, Timestamp)]) -> Vec<Expected> {
+    let expected = |(revision, written): &(Revision, Timestamp)| Expected {
+        place: inventory.place(*revision),
+        link: Some((inventory.digest(revision.manifest), *written)),
+    };
+    remove.iter().map(expected).collect()
 }
 
 /// The revisions that no tag reaches, sorted by place.
@@ -93,7 +102,7 @@ pub fn revisions(
                 plan.held_until = plan.held_until.max(Some(grace.due(at)));
             }
             LinkAge::Empty(at) if grace.is_over(at) => {
-                plan.empty.push(Expected { place: inventory.place(revision), link: None });
+                plan.empty.push(revision);
             }
             LinkAge::Empty(_) | LinkAge::Gone => {}
             LinkAge::Doubt(problem) => plan.doubts.push(*problem),
@@ -114,8 +123,7 @@ pub fn revisions(
             if needed.contains(&revision.manifest) {
                 plan.held.push(*revision);
             } else {
-                let link = Some((inventory.digest(revision.manifest), *written));
-                plan.remove.push(Expected { place: inventory.place(*revision), link });
+                plan.remove.push((*revision, *written));
             }
         }
     }

@@ -35,7 +35,7 @@ impl Companions {
                     image.is_some() && manifests.get(&child).is_some_and(|it| it.subject == image)
                 };
                 index.is_index()
-                    && (index.children.is_empty() || index.children.iter().any(|child| refers(child.digest)))
+                    && (index.children.is_empty() || index.children.iter().any(|child| refers(*child)))
             };
             if let Some(name) = by_name(tag.name.as_str()) {
                 let id = inventory.digests.id(&name.image);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Descriptor, Digest, Manifest};
+use crate::model::{Descriptor, Digest, Document};
 
 const NOW: i64 = 1_900_000_000;
 
@@ -27,7 +27,7 @@ fn now() -> Timestamp {
 struct Fixture {
     tags: Vec<Tag<Digest>>,
     revisions: Vec<Digest>,
-    manifests: HashMap<Digest, Manifest<Digest>>,
+    manifests: HashMap<Digest, Document>,
     names: BTreeMap<String, String>,
     in_doubt: bool,
 }
@@ -37,7 +37,7 @@ impl Fixture {
     fn manifest(&mut self, name: &str, children: &[&str], subject: Option<&str>) -> &mut Self {
         let descriptor =
             |name: &&str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
-        let manifest = Manifest {
+        let manifest = Document {
             size_bytes: 100,
             children: children.iter().map(descriptor).collect(),
             blobs: Box::default(),
@@ -374,7 +374,7 @@ proptest! {
         for (tag, verdict) in &verdicts {
             let target = fixture.target(tag);
             // Whatever else a bare `sha256-<hex>` names, an empty list is one of referrers.
-            let lists = fixture.manifests.get(target).is_some_and(|it| it.is_index() && it.children.is_empty());
+            let lists = fixture.manifests.get(target).is_some_and(|it| it.blobs.is_empty() && it.children.is_empty() && it.subject.is_none());
             if let Some(Ok(subject)) = tag.strip_prefix("sha256-").filter(|_| lists || tag.contains('.')).map(|rest| {
                 Digest::from_parts(crate::model::Algorithm::Sha256, rest.trim_end_matches(".sig"))
             }) {

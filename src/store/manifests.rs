@@ -7,14 +7,14 @@ use rayon::prelude::*;
 
 use super::Store;
 use super::layout;
-use crate::model::{Code, Digest, Manifest, ManifestError, Problem, Severity};
+use crate::model::{Code, Digest, Document, ManifestError, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
 /// What the bytes behind a digest turned out to be.
 #[derive(Debug)]
 pub(super) enum ManifestRead {
     /// A manifest.
-    Manifest(Manifest<Digest>),
+    Manifest(Document),
     /// A plain blob: an index may list those.
     Blob,
     /// Not there.
@@ -88,7 +88,7 @@ impl Store {
             let cause = format!("its {} bytes have another digest", bytes.len());
             return doubt(Code::WrongHash, cause, "delete this blob's directory and push the image again");
         }
-        match Manifest::parse(&bytes) {
+        match Document::parse(&bytes) {
             Ok(manifest) => ManifestRead::Manifest(manifest),
             Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestRead::Blob,
             Err(error) => doubt(

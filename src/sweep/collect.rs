@@ -129,7 +129,7 @@ impl Sweep<'_> {
         gone: &HashSet<Id>,
         (status, detail): (CollectionStatus, String),
     ) -> Collected {
-        let gone_bytes = sum(gone.iter().map(|blob| reclaim.marks.size(*blob)));
+        let gone_bytes = sum(gone.iter().map(|blob| inventory.sizes.of(*blob)));
         let due = reclaim.plan.due.iter().filter(|due| gone.contains(&due.blob));
         let (count, bytes) = reclaim.not_kept(inventory);
         Collected {

@@ -19,8 +19,8 @@ impl Sweep<'_> {
         if self.in_doubt(inventory) || !revisions.doubts.is_empty() || !self.config.delete_untagged {
             return Ok(empty);
         }
-        let going: Vec<&Expected> = revisions.remove.iter().chain(&revisions.empty).collect();
-        for repository in plan::empty_repositories(inventory, &going) {
+        let going = revisions.remove.iter().map(|(revision, _)| revision).chain(&revisions.empty);
+        for repository in plan::empty_repositories(inventory, going.copied()) {
             self.stop.check()?;
             let grace = self.grace();
             match self.store.idle_since(&repository.name) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Sweep;
-use crate::model::{Expected, Id, Inventory, LinkAge, Problem, Revision};
+use crate::model::{Id, Inventory, LinkAge, Problem, Revision};
 use crate::plan::{self, Revisions};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
@@ -69,13 +69,14 @@ impl Sweep<'_> {
     pub(super) fn remove_empty_revisions(
         &mut self,
         lock: &StoreLock,
-        empty: &[Expected],
+        inventory: &Inventory,
+        empty: &[Revision],
     ) -> Result<(), Interrupted> {
-        let places = empty.iter().map(|expected| expected.place.clone());
-        let removed = self.store.remove_empty_revisions(lock, places, self.stop)?;
-        for (expected, removed) in empty.iter().zip(removed) {
+        let places = || empty.iter().map(|revision| inventory.place(*revision));
+        let removed = self.store.remove_empty_revisions(lock, places(), self.stop)?;
+        for (place, removed) in places().zip(removed) {
             if let Err(error) = removed {
-                self.failed(expected.place.to_string(), &error);
+                self.failed(place.to_string(), &error);
             }
         }
         Ok(())

@@ -26,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply;
 use crate::check;
 use crate::config::Config;
-use crate::model::{Code, Expected, Inventory, Place, Problem, RepoName, Revision, Severity};
+use crate::model::{Code, Inventory, Place, Problem, RepoName, Revision, Severity};
 use crate::plan::{self, Grace};
 use crate::policy::Verdict;
 use crate::report::SweepReport;
@@ -195,11 +195,10 @@ impl<'a> Sweep<'a> {
         let plan = self.plan_revisions(&inventory, &named)?;
         let empty = self.empty_repositories(&inventory, &plan)?;
         self.lap("decide");
-        outcomes.manifests(&plan.remove, plan.held.len());
-        let going = going(&inventory, &plan.remove);
-        let inventory = plan::without(plan::without(inventory, &plan.remove), &plan.empty);
-        drop(plan.remove);
-        let reclaim = Reclaim::plan(&mut self, &inventory, &going, !plan.doubts.is_empty())?;
+        let going: Vec<Revision> = plan.remove.iter().map(|(revision, _)| *revision).collect();
+        let gone = going.iter().chain(&plan.empty).copied();
+        let mut inventory = plan::without_revisions(inventory, gone);
+        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
         self.lap("blobs");
         let collected = self.would_collect(&inventory, &reclaim);
         if empty.len() < inventory.repositories.len() || collected.blobs_removed == inventory.blobs.len() {
@@ -209,8 +208,10 @@ impl<'a> Sweep<'a> {
         }
         let broken = check::verify(&inventory);
         self.lap("verify");
-        self.findings.extend(inventory.problems);
-        Ok(outcomes.into_report(self, &reclaim, collected, broken))
+        outcomes.manifests(going, plan.held.len());
+        let (digests, problems) = inventory.finish();
+        self.findings.extend(problems);
+        Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
     }
 
     fn act(mut self, lock: &StoreLock) -> Result<SweepReport, Interrupted> {
@@ -229,9 +230,9 @@ impl<'a> Sweep<'a> {
         let named = plan::named_by(&inventory, &tags.taken);
         let plan = self.plan_revisions(&inventory, &named)?;
         let mut empty = self.empty_repositories(&inventory, &plan)?;
-        self.remove_empty_revisions(lock, &plan.empty)?;
-        let inventory = plan::without(inventory, &plan.empty);
-        let mut revisions = apply::take(&batch, plan.remove, self.stop)?;
+        self.remove_empty_revisions(lock, &inventory, &plan.empty)?;
+        let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
+        let mut revisions = apply::take(&batch, plan::expected(&inventory, &plan.remove), self.stop)?;
         self.findings.append(&mut revisions.problems);
         let inventory = plan::without(inventory, &revisions.taken);
         empty.retain(|(name, _)| is_empty(&inventory, name));
@@ -252,12 +253,12 @@ impl<'a> Sweep<'a> {
             outcomes.left_pending(&taken);
             taken.clear();
         }
-        taken.retain(|expected| matches!(expected.place, Place::Revision(..)));
-        outcomes.manifests(&taken, plan.held.len());
-        let going = going(&inventory, &taken);
+        let going: Vec<Revision> = taken.iter().filter_map(|it| inventory.revision(&it.place)).collect();
+        drop(taken);
         self.lap("settle");
 
-        let reclaim = Reclaim::plan(&mut self, &inventory, &going, !plan.doubts.is_empty())?;
+        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
+        outcomes.manifests(going, plan.held.len());
         for blob in &reclaim.hollow {
             self.stop.check()?;
             let digest = inventory.digest(*blob);
@@ -273,8 +274,9 @@ impl<'a> Sweep<'a> {
         self.remove_repositories(lock, &inventory, &empty, &mut outcomes)?;
         let broken = self.verify(&mut inventory, kept, collected.ran)?;
         self.lap("verify");
-        self.findings.extend(inventory.problems);
-        Ok(outcomes.into_report(self, &reclaim, collected, broken))
+        let (digests, problems) = inventory.finish();
+        self.findings.extend(problems);
+        Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
     }
 
     /// Puts back what an interrupted sweep had taken away; it is decided on anew.
@@ -327,11 +329,6 @@ impl<'a> Sweep<'a> {
     fn lap(&mut self, name: &'static str) {
         self.laps.lap(name, self.store.io_counts().total());
     }
-}
-
-/// The manifests among what is taken away.
-fn going(inventory: &Inventory, taken: &[Expected]) -> Vec<Revision> {
-    taken.iter().filter_map(|expected| inventory.revision(&expected.place)).collect()
 }
 
 /// Whether a repository has neither a tag nor a revision.

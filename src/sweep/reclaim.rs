@@ -27,12 +27,12 @@ impl Reclaim {
     /// Finds the blobs that nothing references once `going` is gone, and reads their ages.
     pub(super) fn plan(
         sweep: &mut Sweep<'_>,
-        inventory: &Inventory,
+        inventory: &mut Inventory,
         going: &[Revision],
         in_doubt: bool,
     ) -> Result<Self, Interrupted> {
         let in_doubt = in_doubt || sweep.in_doubt(inventory);
-        let mut marks = mark::blobs(inventory, going);
+        let marks = mark::blobs(inventory);
         let mut plan = Blobs::default();
         let mut hollow = Vec::new();
         if !in_doubt {
@@ -42,7 +42,7 @@ impl Reclaim {
             for part in garbage.chunks(PART) {
                 let ages = sweep.store.blob_ages(&inventory.digests, part, sweep.stop)?;
                 for age in &ages.blobs {
-                    marks.measured(age.blob, age.size_bytes);
+                    inventory.sizes.measured(age.blob, age.size_bytes);
                 }
                 plan.by_age(&ages.blobs, grace);
                 let old = ages.hollow.into_iter().filter(|(_, touched)| grace.is_over(*touched));
@@ -61,12 +61,13 @@ impl Reclaim {
             sweep.findings.extend(problems);
             plan.by_links(links.iter().map(|(_, layer)| *layer).zip(times), grace);
         }
-        let bytes_before = sum(inventory.blobs.iter().map(|blob| marks.size(*blob)));
+        let bytes_before = sum(inventory.blobs.iter().map(|blob| inventory.sizes.of(*blob)));
         let mut held_alone: HashMap<u32, u64> = HashMap::new();
+        let holders = mark::holders(inventory, going);
         for blob in inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Garbage) {
-            if let Holder::One(repository) = marks.holder(*blob) {
+            if let Some(Holder::One(repository)) = blob.slot().map(|slot| holders[slot]) {
                 let held = held_alone.entry(repository).or_default();
-                *held = held.saturating_add(marks.size(*blob));
+                *held = held.saturating_add(inventory.sizes.of(*blob));
             }
         }
         Ok(Self { marks, plan, in_doubt, hollow, bytes_before, held_alone })
@@ -75,7 +76,7 @@ impl Reclaim {
     /// The blobs that kept images need, with their sizes as far as they are known.
     pub(super) fn kept(&self, inventory: &Inventory) -> Vec<(Id, u64)> {
         let kept = inventory.blobs.iter().filter(|blob| self.marks.fate(**blob) == Fate::Kept);
-        kept.map(|blob| (*blob, self.marks.size(*blob))).collect()
+        kept.map(|blob| (*blob, inventory.sizes.of(*blob))).collect()
     }
 
     pub(super) fn held_until(&self) -> Option<Timestamp> {
@@ -86,7 +87,7 @@ impl Reclaim {
     pub(super) fn not_kept(&self, inventory: &Inventory) -> (usize, u64) {
         let blobs = inventory.blobs.iter().filter(|blob| self.marks.fate(**blob) != Fate::Kept);
         blobs.fold((0, 0), |(count, bytes), blob| {
-            (count + 1, u64::saturating_add(bytes, self.marks.size(*blob)))
+            (count + 1, u64::saturating_add(bytes, inventory.sizes.of(*blob)))
         })
     }
 
@@ -102,7 +103,7 @@ impl Reclaim {
             let lacking = reached.into_iter().filter(|it| repository.revisions.binary_search(it).is_err());
             let needed = lacking.flat_map(|manifest| {
                 let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(|it| &it.blobs);
-                std::iter::once(manifest).chain(blobs.map(|blob| blob.digest))
+                std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
             });
             let stays = |blob: &Id| inventory.has_blob(*blob) && self.marks.fate(*blob) != Fate::Garbage;
             pins.extend(aliased.chain(needed).filter(stays));

@@ -25,7 +25,7 @@ impl Sweep<'_> {
         inventory: &mut Inventory,
         reclaim: &Reclaim,
     ) -> Result<Told, Interrupted> {
-        let sized = |blob: Id| (inventory.digest(blob), reclaim.marks.size(blob));
+        let sized = |blob: Id| (inventory.digest(blob), inventory.sizes.of(blob));
         let mut to_pin: Vec<(Digest, u64)> = reclaim.to_pin(inventory).into_iter().map(sized).collect();
         // Blobs that came in since the store was looked at are young, too.
         let (now, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;

@@ -24,9 +24,9 @@ impl Sweep<'_> {
             let problems = std::mem::take(&mut inventory.problems);
             *inventory = self.store.scan_again(std::mem::take(inventory), self.stop)?;
             inventory.problems.extend(problems);
-            let marks = mark::blobs(inventory, &[]);
+            let marks = mark::blobs(inventory);
             let blobs = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Kept);
-            kept = blobs.map(|blob| (*blob, marks.size(*blob))).collect();
+            kept = blobs.map(|blob| (*blob, inventory.sizes.of(*blob))).collect();
         }
         let mut lost = self.store.lost_blobs(&inventory.digests, &kept, self.stop)?;
         let mut broken = without(inventory, &lost);

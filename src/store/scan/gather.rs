@@ -1,14 +1,15 @@
 //! The manifests that a scan needs, from tags and revisions down through indexes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::PoisonError;
 
 use super::{Scanner, WRITE_IN_PROGRESS};
-use crate::model::{Code, Digest, Id, Manifest, Problem, Repository, Severity};
+use crate::model::{Code, Descriptor, Digest, Id, Manifest, Problem, Repository, Severity, Sizes};
 use crate::stop::Interrupted;
-use crate::store::ages::PART;
 use crate::store::layout;
 use crate::store::manifests::ManifestRead;
+
+/// How many manifests are read before they are gone through: each takes a few KiB until then.
+const AT_A_TIME: usize = 2048;
 
 impl Scanner<'_> {
     /// Reads every manifest that a tag, a revision or an index names, once, unless it is known.
@@ -16,6 +17,7 @@ impl Scanner<'_> {
         &self,
         repositories: &mut [Repository],
         known: &mut HashMap<Id, Manifest>,
+        sizes: &mut Sizes,
         present: impl Fn(Id) -> bool,
     ) -> Result<(), Interrupted> {
         let mut seen: HashSet<Id> = HashSet::new();
@@ -37,19 +39,21 @@ impl Scanner<'_> {
                 break;
             }
             let mut children = Vec::new();
-            for part in wanted.chunks(PART) {
+            for part in wanted.chunks(AT_A_TIME) {
                 let digests: Vec<Digest> = part.iter().map(|id| self.digest(*id)).collect();
                 let reads =
                     self.store.read_manifests(&digests, must_be_manifests, WRITE_IN_PROGRESS, self.stop)?;
                 for (id, read) in part.iter().copied().zip(reads) {
                     match read {
-                        ManifestRead::Manifest(manifest) => {
-                            let manifest = self.intern_manifest(&manifest);
-                            children.extend(manifest.children.iter().filter_map(|child| {
-                                let small =
-                                    child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES);
-                                small.then_some(child.digest)
-                            }));
+                        ManifestRead::Manifest(document) => {
+                            let mut digests = self.all_digests();
+                            let manifest = Manifest::of(&document, &mut digests);
+                            sizes.read(id, &document, &digests);
+                            let small = |child: &Descriptor| {
+                                child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES)
+                            };
+                            let listed = document.children.iter().zip(&manifest.children);
+                            children.extend(listed.filter(|(child, _)| small(child)).map(|(_, id)| *id));
                             known.insert(id, manifest);
                         }
                         ManifestRead::Blob => {}
@@ -67,6 +71,9 @@ impl Scanner<'_> {
             must_be_manifests = false;
         }
         for repository in repositories {
+            for (alias, blob) in &repository.aliases {
+                sizes.alias(*alias, *blob);
+            }
             let mut roots = repository.tagged().chain(repository.revisions.iter().copied());
             let has_bad = roots.any(|id| bad.contains(&id));
             drop(roots);
@@ -86,9 +93,5 @@ impl Scanner<'_> {
             }
         }
         Ok(())
-    }
-
-    fn intern_manifest(&self, manifest: &Manifest<Digest>) -> Manifest {
-        manifest.intern(&mut self.digests.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -14,7 +14,7 @@ mod repository;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -52,7 +52,7 @@ impl Store {
     /// # Errors
     /// As [`Store::scan`].
     pub fn scan_again(&self, earlier: Inventory, stop: &Stop) -> Result<Inventory, Interrupted> {
-        let Inventory { mut digests, mut manifests, .. } = earlier;
+        let Inventory { mut digests, mut manifests, mut sizes, .. } = earlier;
         let scanner = Scanner::new(self, &mut digests, stop);
         let found = Mutex::new(Vec::new());
         self.pool.install(|| {
@@ -66,9 +66,9 @@ impl Store {
         let (blobs, problems) = self.list_blobs_into(&scanner.digests, stop)?;
         scanner.report_all(problems);
         let present = |blob: Id| blobs.binary_search(&blob).is_ok();
-        scanner.read_manifests(&mut repositories, &mut manifests, present)?;
+        scanner.read_manifests(&mut repositories, &mut manifests, &mut sizes, present)?;
         let problems = scanner.into_problems();
-        Ok(Inventory { digests, repositories, manifests, blobs, problems })
+        Ok(Inventory { digests, repositories, manifests, blobs, sizes, problems })
     }
 
     /// Looks at some repositories of an inventory again, reading only manifests that are new to it.
@@ -81,13 +81,14 @@ impl Store {
         inventory: &mut Inventory,
         stop: &Stop,
     ) -> Result<Look, Interrupted> {
-        let scanner = Scanner::new(self, &mut inventory.digests, stop);
+        let Inventory { digests, manifests, sizes, .. } = inventory;
+        let scanner = Scanner::new(self, digests, stop);
         let mut repositories: Vec<Repository> = self
             .pool
             .install(|| names.par_iter().filter_map(|name| scanner.repository_by_name(name)).collect());
         stop.check()?;
         scanner.read_doubtful_tags_again(&mut repositories)?;
-        scanner.read_manifests(&mut repositories, &mut inventory.manifests, |_| true)?;
+        scanner.read_manifests(&mut repositories, manifests, sizes, |_| true)?;
         Ok(Look { repositories, problems: scanner.into_problems() })
     }
 }
@@ -104,12 +105,16 @@ impl<'a> Scanner<'a> {
         Self { store, stop, digests: Mutex::new(digests), problems: Mutex::new(Vec::new()) }
     }
 
+    fn all_digests(&self) -> MutexGuard<'_, &'a mut Digests> {
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn intern(&self, digest: &Digest) -> Id {
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner).intern(digest)
+        self.all_digests().intern(digest)
     }
 
     fn digest(&self, id: Id) -> Digest {
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(id)
+        self.all_digests().get(id)
     }
 
     fn into_problems(self) -> Vec<Problem> {
