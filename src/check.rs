@@ -59,8 +59,8 @@ fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(I
         let Some(manifest) = inventory.manifests.get(&id) else {
             continue;
         };
-        open.extend(&manifest.children);
-        for blob in manifest.blobs.iter().filter(|blob| !blob.foreign).map(|reference| reference.blob) {
+        open.extend(manifest.children());
+        for blob in manifest.blobs().filter(|blob| !blob.foreign).map(|reference| reference.blob) {
             if !inventory.has_blob(repository.resolve(blob)) {
                 lacks.push((blob, format!("blob {} is missing", digest(blob))));
             } else if !linked(blob, &repository.layers) {

@@ -26,7 +26,7 @@ impl<'a> Graph<'a> {
 
     /// Adds a manifest that the repository has elsewhere, such as in the trash.
     pub fn add(&mut self, manifest: Id) {
-        if let Some(subject) = self.manifests.get(&manifest).and_then(|it| it.subject) {
+        if let Some(subject) = self.manifests.get(&manifest).and_then(Manifest::subject) {
             self.referrers.entry(subject).or_default().push(manifest);
         }
     }
@@ -48,7 +48,7 @@ impl<'a> Graph<'a> {
             }
             added.push(manifest);
             if let Some(manifest) = self.manifests.get(&manifest) {
-                open.extend(&manifest.children);
+                open.extend(manifest.children());
             }
             open.extend(self.referrers.get(&manifest).into_iter().flatten());
         }
@@ -140,7 +140,7 @@ fn slots(inventory: &Inventory) -> impl Fn(Id) -> Option<usize> {
 
 /// A manifest's own blob and every blob that it names. Its children are followed by the closure.
 fn references(inventory: &Inventory, manifest: Id) -> impl Iterator<Item = Id> {
-    let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(|manifest| &manifest.blobs);
+    let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(Manifest::blobs);
     std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
 }
 

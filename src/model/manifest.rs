@@ -1,6 +1,6 @@
 //! What a manifest references, as a sweep remembers it.
 
-use super::{Descriptor, Digests, Document, Id};
+use super::{Digests, Document, Id};
 
 /// A reference to a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,28 +14,41 @@ pub struct Reference {
 /// What a manifest or an index references.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Other manifests, or plain blobs (`BuildKit` caches are such indexes).
-    pub children: Box<[Id]>,
-    /// Configuration and layers.
-    pub blobs: Box<[Reference]>,
-    /// The manifest that this one refers to; it makes this one a referrer.
-    pub subject: Option<Id>,
+    /// Children first, then blobs.
+    references: Box<[Reference]>,
+    children: u32,
+    subject: Option<Id>,
 }
 
 impl Manifest {
     /// A document's references by number.
     pub fn of(document: &Document, digests: &mut Digests) -> Self {
-        let mut intern = |it: &Descriptor| digests.intern(&it.digest);
-        let children = document.children.iter().map(&mut intern).collect();
-        let blobs = document.blobs.iter().map(|it| Reference { blob: intern(it), foreign: it.foreign });
-        let blobs = blobs.collect();
+        let all = document.children.iter().chain(&document.blobs);
+        let references =
+            all.map(|it| Reference { blob: digests.intern(&it.digest), foreign: it.foreign }).collect();
+        let children = u32::try_from(document.children.len()).unwrap_or(u32::MAX);
         let subject = document.subject.as_ref().map(|subject| digests.intern(subject));
-        Self { children, blobs, subject }
+        Self { references, children, subject }
+    }
+
+    /// Other manifests, or plain blobs (`BuildKit` caches are such indexes).
+    pub fn children(&self) -> impl Iterator<Item = Id> {
+        self.references.iter().take(self.children as usize).map(|child| child.blob)
+    }
+
+    /// Configuration and layers.
+    pub fn blobs(&self) -> impl Iterator<Item = Reference> {
+        self.references.iter().skip(self.children as usize).copied()
+    }
+
+    /// The manifest that this one refers to; it makes this one a referrer.
+    pub const fn subject(&self) -> Option<Id> {
+        self.subject
     }
 
     /// Whether it has the shape of an index: it lists manifests or nothing at all, and no blobs.
     pub fn is_index(&self) -> bool {
-        self.blobs.is_empty() && (!self.children.is_empty() || self.subject.is_none())
+        self.blobs().next().is_none() && (self.children > 0 || self.subject.is_none())
     }
 }
 

@@ -41,13 +41,11 @@ impl Blobs {
     }
 
     /// Holds those that a young layer link leads to; `links` tell when each was last written.
-    pub fn by_links(&mut self, links: impl IntoIterator<Item = (Id, Option<Timestamp>)>, grace: Grace) {
+    pub fn by_links(&mut self, links: impl IntoIterator<Item = (Id, Timestamp)>, grace: Grace) {
         let mut young: HashMap<Id, Timestamp> = HashMap::new();
-        for (blob, written) in links {
-            if let Some(written) = written.filter(|written| !grace.is_over(*written)) {
-                let newest = young.entry(blob).or_insert(written);
-                *newest = (*newest).max(written);
-            }
+        for (blob, written) in links.into_iter().filter(|(_, written)| !grace.is_over(*written)) {
+            let newest = young.entry(blob).or_insert(written);
+            *newest = (*newest).max(written);
         }
         let linked = |blob: &Id| young.get(blob).map(|written| grace.due(*written));
         for blob in self.held.iter().chain(self.due.iter().map(|due| &due.blob)) {

@@ -383,12 +383,11 @@ fn a_blob_goes_when_it_and_every_link_to_it_are_old() {
     ];
     plan.by_age(&ages(&mut digests, &blobs), hour());
     let links = [
-        ("old, linked long ago", Some(at(500))),
-        ("old, linked just now by one", Some(at(500))),
-        ("old, linked just now by one", Some(at(3))),
-        ("old, linked just now by one", Some(at(400))),
-        ("old, without a link", None),
-        ("another", Some(at(-700))),
+        ("old, linked long ago", at(500)),
+        ("old, linked just now by one", at(500)),
+        ("old, linked just now by one", at(3)),
+        ("old, linked just now by one", at(400)),
+        ("another", at(-700)),
     ];
     plan.by_links(links.map(|(name, at)| (digests.intern(&digest(name)), at)), hour());
     let names = |ids: Vec<Id>| -> Vec<Digest> { ids.into_iter().map(|id| digests.get(id)).collect() };
@@ -403,7 +402,7 @@ fn a_link_that_cannot_be_dated_holds_its_blob() {
     let mut digests = Digests::default();
     let mut plan = Blobs::default();
     plan.by_age(&ages(&mut digests, &[("blob", 600)]), hour());
-    plan.by_links([(digests.intern(&digest("blob")), Some(Timestamp::MAX))], hour());
+    plan.by_links([(digests.intern(&digest("blob")), Timestamp::MAX)], hour());
     assert_eq!((plan.due.len(), plan.held.len()), (0, 1));
 }
 
@@ -412,6 +411,6 @@ fn a_younger_link_prolongs_the_wait() {
     let mut digests = Digests::default();
     let mut plan = Blobs::default();
     plan.by_age(&ages(&mut digests, &[("blob", 50)]), hour());
-    plan.by_links([(digests.intern(&digest("blob")), Some(at(20)))], hour());
+    plan.by_links([(digests.intern(&digest("blob")), at(20))], hour());
     assert_eq!(plan.held_until, Some(at(-40)));
 }

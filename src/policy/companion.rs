@@ -32,10 +32,9 @@ impl Companions {
             let manifest = manifests.get(&id);
             let lists_referrers_of = |image: Option<Id>, index: &Manifest| {
                 let refers = |child: Id| {
-                    image.is_some() && manifests.get(&child).is_some_and(|it| it.subject == image)
+                    image.is_some() && manifests.get(&child).is_some_and(|it| it.subject() == image)
                 };
-                index.is_index()
-                    && (index.children.is_empty() || index.children.iter().any(|child| refers(*child)))
+                index.is_index() && (index.children().next().is_none() || index.children().any(refers))
             };
             if let Some(name) = by_name(tag.name.as_str()) {
                 let id = inventory.digests.id(&name.image);
@@ -44,7 +43,7 @@ impl Companions {
                 }
             }
             // A manifest that refers to itself, or an image that serves a missing one, is an image.
-            let subject = manifest?.subject.filter(|subject| *subject != id && here(*subject))?;
+            let subject = manifest?.subject().filter(|subject| *subject != id && here(*subject))?;
             Some(Box::new(Subject { image: inventory.digest(subject), id: Some(subject) }))
         };
         Self(repository.tags.iter().map(subject).collect())

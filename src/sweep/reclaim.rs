@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Sweep;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
-use crate::model::{Id, Inventory, Place, RepoName, Revision};
+use crate::model::{Id, Inventory, Manifest, Place, RepoName, Revision};
 use crate::plan::Blobs;
 use crate::stop::Interrupted;
 use crate::store::PART;
@@ -49,17 +49,25 @@ impl Reclaim {
                 hollow.extend(old.map(|(blob, _)| blob));
                 sweep.findings.extend(ages.problems);
             }
-            let links: Vec<(&RepoName, Id)> = inventory
+            let mut links = inventory
                 .repositories
                 .iter()
                 .flat_map(|repository| repository.layers.iter().map(|layer| (&repository.name, *layer)))
-                .filter(|(_, layer)| garbage.binary_search(layer).is_ok())
-                .collect();
-            let places =
-                links.iter().map(|(name, layer)| Place::Layer((*name).clone(), inventory.digest(*layer)));
-            let (times, problems) = sweep.store.link_times(places, sweep.stop)?;
-            sweep.findings.extend(problems);
-            plan.by_links(links.iter().map(|(_, layer)| *layer).zip(times), grace);
+                .filter(|(_, layer)| garbage.binary_search(layer).is_ok());
+            let mut young = Vec::new();
+            loop {
+                let part: Vec<(&RepoName, Id)> = links.by_ref().take(PART).collect();
+                if part.is_empty() {
+                    break;
+                }
+                let place =
+                    |(name, layer): &(&RepoName, Id)| Place::Layer((*name).clone(), inventory.digest(*layer));
+                let (times, problems) = sweep.store.link_times(part.iter().map(place), sweep.stop)?;
+                sweep.findings.extend(problems);
+                let dated = part.iter().zip(times).filter_map(|((_, layer), at)| Some((*layer, at?)));
+                young.extend(dated.filter(|(_, written)| !grace.is_over(*written)));
+            }
+            plan.by_links(young, grace);
         }
         let bytes_before = sum(inventory.blobs.iter().map(|blob| inventory.sizes.of(*blob)));
         let mut held_alone: HashMap<u32, u64> = HashMap::new();
@@ -102,7 +110,7 @@ impl Reclaim {
             let reached = graph.closure(repository.tagged());
             let lacking = reached.into_iter().filter(|it| repository.revisions.binary_search(it).is_err());
             let needed = lacking.flat_map(|manifest| {
-                let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(|it| &it.blobs);
+                let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(Manifest::blobs);
                 std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
             });
             let stays = |blob: &Id| inventory.has_blob(*blob) && self.marks.fate(*blob) != Fate::Garbage;

@@ -52,8 +52,8 @@ impl Scanner<'_> {
                             let small = |child: &Descriptor| {
                                 child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES)
                             };
-                            let listed = document.children.iter().zip(&manifest.children);
-                            children.extend(listed.filter(|(child, _)| small(child)).map(|(_, id)| *id));
+                            let listed = document.children.iter().zip(manifest.children());
+                            children.extend(listed.filter(|(child, _)| small(child)).map(|(_, id)| id));
                             known.insert(id, manifest);
                         }
                         ManifestRead::Blob => {}
