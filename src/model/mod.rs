@@ -7,6 +7,7 @@ mod manifest;
 mod name;
 mod place;
 mod problem;
+mod scratch;
 
 pub use age::{BlobAge, LinkAge};
 pub use digest::{Algorithm, Digest, DigestError};
@@ -15,3 +16,4 @@ pub use manifest::{Descriptor, Manifest, ManifestError};
 pub use name::{NameError, RepoName, TagName};
 pub use place::{Expected, Place};
 pub use problem::{Code, Problem, Severity};
+pub use scratch::{Canary, Scratch};

@@ -142,7 +142,8 @@ fn totals(text: &mut String, report: &SweepReport) {
         });
         line(text, &format!("           {} more that nothing kept needs{when}", bytes(totals.bytes_held)));
     }
-    line(text, &format!("collector  {}", report.collection.detail));
+    let detail = report.collection.detail.replace('\n', "\n           ");
+    line(text, &format!("collector  {detail}"));
 }
 
 fn troubles(text: &mut String, report: &SweepReport) {

@@ -18,6 +18,7 @@ mod locking;
 mod meanwhile;
 mod multi_arch;
 mod nested;
+mod probe;
 mod repush;
 mod settings;
 mod signals;
