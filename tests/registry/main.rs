@@ -15,6 +15,7 @@ mod guards;
 mod idle;
 mod keep_last_n;
 mod locking;
+mod logins;
 mod meanwhile;
 mod multi_arch;
 mod nested;

@@ -5,21 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use janitor_testkit::{Asked, Gate, Image, Interrupt, Janitor, Outcome, Registry, RegistryOptions, Verdict};
-use serde_json::json;
+use janitor_testkit::{Gate, Image, Interrupt, Janitor, Outcome, Registry, RegistryOptions, Verdict};
 
 use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, push_versions};
 
-/// `open-sesame`, as `htpasswd -B` writes it.
-const HTPASSWD: &str = "ci:$2b$04$CdP1Kq59GJEOHss9PBEYKuQDnQWgYeJiJX8H1BQV.pEYdxn.tpSNO\n";
-
 /// A sweep that asks there.
-fn asking(registry: &Registry, url: &str) -> Janitor {
+pub(crate) fn asking(registry: &Registry, url: &str) -> Janitor {
     janitor(registry).keep(1).env("JANITOR_REGISTRY_URL", url)
 }
 
 /// The registry ends, and another one begins on its store, with these variables of its own.
-fn again_with(mut registry: Registry, variables: &[(&str, &str)]) -> (Registry, Registry) {
+pub(crate) fn again_with(mut registry: Registry, variables: &[(&str, &str)]) -> (Registry, Registry) {
     registry.stop();
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let options = RegistryOptions {
@@ -29,19 +25,6 @@ fn again_with(mut registry: Registry, variables: &[(&str, &str)]) -> (Registry, 
     };
     // The first one is kept for the sake of its directory.
     (Registry::start_with(options), registry)
-}
-
-fn with_passwords(registry: Registry) -> (Registry, Registry) {
-    let file = registry.scratch().join("htpasswd");
-    fs::write(&file, HTPASSWD).unwrap();
-    again_with(
-        registry,
-        &[
-            ("REGISTRY_AUTH", "htpasswd"),
-            ("REGISTRY_AUTH_HTPASSWD_REALM", "registry"),
-            ("REGISTRY_AUTH_HTPASSWD_PATH", &file.display().to_string()),
-        ],
-    )
 }
 
 /// Every file and directory of the registry's part of a store.
@@ -62,7 +45,7 @@ fn paths(registry: &Registry) -> BTreeSet<PathBuf> {
 
 /// Nothing of a probe is in this store, neither for a client nor on the disk.
 #[track_caller]
-fn assert_nothing_left(registry: &Registry) {
+pub(crate) fn assert_nothing_left(registry: &Registry) {
     let left: Vec<PathBuf> =
         paths(registry).into_iter().filter(|path| path.to_string_lossy().contains("janitor-probe")).collect();
     assert!(left.is_empty(), "{left:?}");
@@ -73,7 +56,7 @@ fn assert_nothing_left(registry: &Registry) {
 
 /// No blob went, the three tags' images apart from what the policy takes; the report says so.
 #[track_caller]
-fn assert_not_collected(outcome: &Outcome, registry: &Registry, images: &[Image], status: &str) {
+pub(crate) fn assert_not_collected(outcome: &Outcome, registry: &Registry, images: &[Image], status: &str) {
     let report = outcome.report();
     assert_eq!(report["collection"]["status"], status, "{report}");
     assert_eq!(outcome.total("blobs_removed"), 0);
@@ -81,18 +64,8 @@ fn assert_not_collected(outcome: &Outcome, registry: &Registry, images: &[Image]
     assert_nothing_left(registry);
 }
 
-/// With the most telling log: neither in words, nor as the bytes that an HTTP client sends and logs.
-#[track_caller]
-fn assert_keeps_secret(outcome: &Outcome, secrets: &[&str]) {
-    let told = format!("{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stderr.contains("DEBUG the registry at"), "{told}");
-    assert!(!told.contains("TRACE"), "a library's own log is passed on: {told}");
-    for secret in secrets {
-        assert!(!told.contains(secret), "{secret} in {told}");
-    }
-}
-
-fn detail(outcome: &Outcome) -> String {
+/// What the report says of the collection.
+pub(crate) fn detail(outcome: &Outcome) -> String {
     outcome.report()["collection"]["detail"].as_str().unwrap().to_owned()
 }
 
@@ -194,85 +167,6 @@ fn the_registry_of_another_store_is_told_apart_and_keeps_nothing_of_the_probe() 
 }
 
 #[test]
-fn user_name_and_password_come_from_variables_a_file_or_docker_login() {
-    let registry = Registry::start();
-    push_versions(&registry, "app", 2);
-    let (registry, _kept) = with_passwords(registry);
-    let file = |name: &str, text: &str| {
-        let path = registry.scratch().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let auths = json!({ "auths": { registry.address(): { "auth": "Y2k6b3Blbi1zZXNhbWU=" } } }).to_string();
-    let home = file("home/.docker/config.json", &auths);
-    let home = Path::new(&home).ancestors().nth(2).unwrap().display().to_string();
-    let config = file("docker/config.json", &auths);
-    let directory = Path::new(&config).parent().unwrap().display().to_string();
-    let password = file("password", "open-sesame\n");
-
-    for (number, settings) in [
-        vec![("JANITOR_REGISTRY_USERNAME", "ci"), ("JANITOR_REGISTRY_PASSWORD", "open-sesame")],
-        vec![("JANITOR_REGISTRY_USERNAME", "ci"), ("JANITOR_REGISTRY_PASSWORD_FILE", &password)],
-        vec![("JANITOR_DOCKER_CONFIG", &config)],
-        vec![("JANITOR_DOCKER_CONFIG", &directory)],
-        vec![("DOCKER_CONFIG", &directory)],
-        vec![("HOME", &home)],
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        // Something to collect, put there as a push would.
-        let content = format!("blob {number}");
-        let digest = janitor_testkit::Digest::of(content.as_bytes());
-        let data = registry.view().blob_data(&digest);
-        fs::create_dir_all(data.parent().unwrap()).unwrap();
-        fs::write(&data, content).unwrap();
-        let mut janitor = asking(&registry, &registry.url()).env("LOG_LEVEL", "trace");
-        for (name, value) in &settings {
-            janitor = janitor.env(name, value);
-        }
-
-        let outcome = janitor.run().assert_code(0);
-
-        assert_eq!(outcome.report()["collection"]["status"], "done", "{settings:?}");
-        assert!(!registry.view().has_blob(&digest), "{settings:?}");
-        assert_keeps_secret(&outcome, &["open-sesame", "Y2k6b3Blbi1zZXNhbWU"]);
-        assert_nothing_left(&registry);
-    }
-}
-
-#[test]
-fn a_registry_that_does_not_let_the_janitor_in_is_not_collected_beside() {
-    let registry = Registry::start();
-    let images = push_versions(&registry, "app", 2);
-    let (registry, _kept) = with_passwords(registry);
-    let helper = registry.scratch().join("helper.json");
-    fs::write(&helper, r#"{"credsStore":"desktop"}"#).unwrap();
-    let helper = helper.display().to_string();
-    for (settings, told) in [
-        (
-            vec![("JANITOR_REGISTRY_USERNAME", "ci"), ("JANITOR_REGISTRY_PASSWORD", "wrong-word")],
-            "does not accept",
-        ),
-        (vec![], "JANITOR_REGISTRY_USERNAME"),
-        (vec![("JANITOR_DOCKER_CONFIG", &*helper)], "docker-credential-desktop"),
-        (vec![("JANITOR_DOCKER_CONFIG", "/nowhere/config.json")], "/nowhere/config.json"),
-    ] {
-        let mut janitor = asking(&registry, &registry.url());
-        for (name, value) in settings {
-            janitor = janitor.env(name, value);
-        }
-
-        let outcome = janitor.run().assert_code(3);
-
-        assert_not_collected(&outcome, &registry, &images, "failed");
-        assert!(detail(&outcome).contains(told), "{}", detail(&outcome));
-        assert!(!outcome.stderr.contains("wrong-word"), "{}", outcome.stderr);
-    }
-}
-
-#[test]
 fn a_registry_that_cannot_be_asked_is_not_collected_beside() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 2);
@@ -298,45 +192,6 @@ fn a_registry_that_cannot_be_asked_is_not_collected_beside() {
     let moved = asking(&registry, &moved.url()).run().assert_code(3);
     assert_not_collected(&moved, &registry, &images, "failed");
     assert!(detail(&moved).contains("https://hub.example.com"), "{}", detail(&moved));
-}
-
-#[test]
-fn a_token_is_fetched_where_the_registry_says_and_an_upload_goes_on_at_the_address_that_was_given() {
-    let registry = Registry::start();
-    let images = push_versions(&registry, "app", 2);
-    let gate = Gate::before(&registry, |asked: &Asked| {
-        let authorization = asked.headers.get("authorization").map_or("", String::as_str);
-        let host = &asked.headers["host"];
-        if asked.line.starts_with("GET /token") {
-            let is_known = authorization == "Basic Y2k6b3Blbi1zZXNhbWU="
-                && asked.line.contains("service=the%20registry")
-                && asked.line.contains("scope=repository%3Ajanitor-probe%2F");
-            return if is_known {
-                Verdict::Answer("200 OK", String::new(), r#"{"token":"t0ken"}"#.into())
-            } else {
-                Verdict::Answer("401 Unauthorized", String::new(), String::new())
-            };
-        }
-        if authorization == "Bearer t0ken" {
-            return Verdict::PassAs("hub.example.com");
-        }
-        let repository = asked.line.split('/').skip(2).take(2).collect::<Vec<_>>().join("/");
-        let challenge = format!(
-            "WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"the registry\",scope=\"repository:{repository}:pull,push\"\r\n"
-        );
-        Verdict::Answer("401 Unauthorized", challenge, String::new())
-    });
-    let asking =
-        asking(&registry, &gate.url()).env("JANITOR_REGISTRY_USERNAME", "ci").env("LOG_LEVEL", "trace");
-
-    let wrong = asking.clone().env("JANITOR_REGISTRY_PASSWORD", "wrong").run().assert_code(3);
-    assert!(detail(&wrong).contains("does not accept"), "{}", detail(&wrong));
-
-    let outcome = asking.env("JANITOR_REGISTRY_PASSWORD", "open-sesame").run().assert_code(0);
-
-    assert_eq!(blobs_on_disk(&registry), digests_of(&images[1..]));
-    assert_nothing_left(&registry);
-    assert_keeps_secret(&outcome, &["t0ken", "open-sesame", "Y2k6b3Blbi1zZXNhbWU"]);
 }
 
 #[test]
