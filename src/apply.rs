@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::gc::mark::Graph;
-use crate::model::{Code, Digest, Expected, Manifest, Place, Problem, RepoName, Severity, Tag};
+use crate::model::{Code, Expected, Id, Inventory, Place, Problem, RepoName, Severity};
 use crate::stop::{Interrupted, Stop};
 use crate::store::{Batch, Look, Taken};
 
@@ -64,20 +64,19 @@ pub struct Rescue {
     pub problems: Vec<Problem>,
 }
 
-/// Decides, from a second look, what has to come back. `manifests` has the new ones in it already.
+/// Decides, from a second look at an inventory, what has to come back.
 ///
 /// Revisions come back when anything in place now leads to them; layer links, when their repository
 /// has a tag or a revision again. Where the second look itself is in doubt, all of that repository's
 /// do. Tags are nothing's children: whether one comes back is seen in the trash.
-#[expect(clippy::implicit_hasher, reason = "the inventory's own map")]
-pub fn needed_back(taken: &[Expected], look: &Look, manifests: &HashMap<Digest, Manifest>) -> Vec<Place> {
-    let mut trashed: HashMap<&RepoName, Vec<&Digest>> = HashMap::new();
+pub fn needed_back(taken: &[Expected], look: &Look, inventory: &Inventory) -> Vec<Place> {
+    let mut trashed: HashMap<&RepoName, Vec<Id>> = HashMap::new();
     for expected in taken {
         if let Place::Revision(name, digest) = &expected.place {
-            trashed.entry(name).or_default().push(digest);
+            trashed.entry(name).or_default().extend(inventory.digests.id(digest));
         }
     }
-    let mut needed: HashSet<(&RepoName, &Digest)> = HashSet::new();
+    let mut needed: HashSet<(&RepoName, Id)> = HashSet::new();
     let mut doubtful: HashSet<&RepoName> = HashSet::new();
     let mut alive: HashSet<&RepoName> = HashSet::new();
     for repository in &look.repositories {
@@ -88,21 +87,22 @@ pub fn needed_back(taken: &[Expected], look: &Look, manifests: &HashMap<Digest, 
         if !repository.tags.is_empty() || !repository.revisions.is_empty() {
             alive.insert(name);
         }
-        let mut graph = Graph::of(repository, manifests);
+        let mut graph = Graph::of(repository, &inventory.manifests);
         let trashed = trashed.get(name).map_or(&[][..], Vec::as_slice);
         for digest in trashed {
-            graph.add(digest);
+            graph.add(*digest);
         }
-        let closure =
-            graph.closure(repository.tags.iter().filter_map(Tag::digest).chain(&repository.revisions));
-        needed
-            .extend(trashed.iter().filter(|digest| closure.contains(*digest)).map(|digest| (name, *digest)));
+        let closure = graph.closure(repository.tagged().chain(repository.revisions.iter().copied()));
+        needed.extend(trashed.iter().filter(|id| closure.contains(id)).map(|id| (name, *id)));
     }
     // A doubt without a repository may concern any of them.
     let any = look.problems.iter().any(|it| it.severity >= Severity::Doubt && it.repository.is_none());
     let back = |place: &Place| match place {
         Place::Tag(..) => false,
-        Place::Revision(name, digest) => any || doubtful.contains(name) || needed.contains(&(name, digest)),
+        Place::Revision(name, digest) => {
+            let is_needed = |id| needed.contains(&(name, id));
+            any || doubtful.contains(name) || inventory.digests.id(digest).is_some_and(is_needed)
+        }
         Place::Layer(name, _) => any || doubtful.contains(name) || alive.contains(name),
     };
     taken.iter().map(|expected| &expected.place).filter(|place| back(place)).cloned().collect()
@@ -147,7 +147,7 @@ fn told(place: &Place, severity: Severity, code: Code, cause: String) -> Problem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Descriptor, Repository, TagState};
+    use crate::model::{Descriptor, Digest, Document, Repository, Tag, TagState};
 
     fn digest(name: &str) -> Digest {
         Digest::of(name.as_bytes())
@@ -162,9 +162,9 @@ mod tests {
     }
 
     /// An image, an index of it, an index of that, and what refers to the image.
-    fn manifests() -> HashMap<Digest, Manifest> {
+    fn manifests() -> HashMap<Digest, Document> {
         let descriptor = |name: &&str| Descriptor { digest: digest(name), size_bytes: None, foreign: false };
-        let manifest = |children: &[&str], subject: Option<&str>| Manifest {
+        let manifest = |children: &[&str], subject: Option<&str>| Document {
             size_bytes: 1,
             children: children.iter().map(descriptor).collect(),
             blobs: Box::default(),
@@ -180,7 +180,7 @@ mod tests {
         ])
     }
 
-    fn repository(name: &str, tagged: &[&str], revisions: &[&str]) -> Repository {
+    fn repository(name: &str, tagged: &[&str], revisions: &[&str]) -> Repository<Digest> {
         let tag = |image: &&str| Tag {
             name: image.parse().unwrap(),
             state: TagState::Linked { digest: digest(image), pushed_at: jiff::Timestamp::UNIX_EPOCH },
@@ -196,7 +196,7 @@ mod tests {
     }
 
     /// What comes back of everything that was taken from `a` and `b`.
-    fn back(repositories: Vec<Repository>, problems: Vec<Problem>) -> Vec<String> {
+    fn back(repositories: &[Repository<Digest>], problems: Vec<Problem>) -> Vec<String> {
         let names = ["image", "other", "index", "sbom", "scan", "unknown"];
         let places = ["a", "b"].into_iter().flat_map(|repository| {
             let tag = Place::Tag(repository.parse().unwrap(), "v1".parse().unwrap());
@@ -204,8 +204,13 @@ mod tests {
             std::iter::once(tag).chain(revisions).chain([layer(repository, "layer")])
         });
         let taken: Vec<Expected> = places.map(|place| Expected { place, link: None }).collect();
-        let look = Look { repositories, new_manifests: HashMap::new(), problems };
-        let back = needed_back(&taken, &look, &manifests());
+        let mut inventory = Inventory::of(repositories, &manifests(), &[]);
+        // What was taken was in the inventory before.
+        for name in names {
+            inventory.digests.intern(&digest(name));
+        }
+        let look = Look { repositories: inventory.repositories.clone(), problems };
+        let back = needed_back(&taken, &look, &inventory);
         let short = |place: &Place| {
             let name = names.iter().find(|name| *place == revision(place.repository().as_str(), name));
             match place {
@@ -225,7 +230,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_back_to_where_nothing_happened() {
-        assert_eq!(back(vec![repository("a", &[], &[]), repository("b", &[], &[])], Vec::new()), NONE);
+        assert_eq!(back(&[repository("a", &[], &[]), repository("b", &[], &[])], Vec::new()), NONE);
     }
 
     #[test]
@@ -243,7 +248,7 @@ mod tests {
             (repository("a", &[], &["sbom"]), vec!["a@sbom", "a@scan", "a layer"]),
             (repository("a", &["unknown"], &[]), vec!["a@unknown", "a layer"]),
         ] {
-            assert_eq!(back(vec![a, b()], Vec::new()), expected);
+            assert_eq!(back(&[a, b()], Vec::new()), expected);
         }
     }
 
@@ -251,7 +256,7 @@ mod tests {
     fn a_push_to_one_repository_brings_nothing_back_to_another() {
         let pushed = repository("b", &["image"], &["image"]);
         assert_eq!(
-            back(vec![repository("a", &[], &[]), pushed], Vec::new()),
+            back(&[repository("a", &[], &[]), pushed], Vec::new()),
             ["b@image", "b@sbom", "b@scan", "b layer"]
         );
     }
@@ -260,12 +265,12 @@ mod tests {
     fn a_repository_in_doubt_gets_everything_back_but_tags() {
         let in_doubt = Repository { in_doubt: true, ..repository("a", &[], &[]) };
         let all = ["a@image", "a@other", "a@index", "a@sbom", "a@scan", "a@unknown", "a layer"];
-        assert_eq!(back(vec![in_doubt, repository("b", &[], &[])], Vec::new()), all);
+        assert_eq!(back(&[in_doubt, repository("b", &[], &[])], Vec::new()), all);
     }
 
     #[test]
     fn a_repository_that_is_gone_gets_nothing_back() {
-        assert_eq!(back(Vec::new(), Vec::new()), NONE);
+        assert_eq!(back(&[], Vec::new()), NONE);
     }
 
     #[test]
@@ -278,14 +283,14 @@ mod tests {
             cause: "an error".into(),
             remedy: "none".into(),
         };
-        let repositories = || vec![repository("a", &[], &[]), repository("b", &[], &[])];
+        let repositories = || [repository("a", &[], &[]), repository("b", &[], &[])];
         for (problem, count) in [
             (problem(Severity::Doubt, None), 14),
             (problem(Severity::Error, None), 14),
             (problem(Severity::Warning, None), 0),
             (problem(Severity::Doubt, Some("c")), 0),
         ] {
-            assert_eq!(back(repositories(), vec![problem.clone()]).len(), count, "{problem:?}");
+            assert_eq!(back(&repositories(), vec![problem.clone()]).len(), count, "{problem:?}");
         }
     }
 }

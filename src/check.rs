@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Digest, Inventory, RepoName, Repository, TagName};
+use crate::model::{Digest, Id, Inventory, RepoName, Repository, TagName};
 
 /// A kept tag that a client cannot pull whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,14 +22,14 @@ pub fn verify(inventory: &Inventory) -> Vec<Broken> {
     let mut broken = Vec::new();
     for repository in &inventory.repositories {
         for tag in &repository.tags {
-            if let Some(digest) = tag.digest() {
-                let lacks = lacking(inventory, repository, digest);
+            if let Some(tagged) = tag.digest() {
+                let lacks = lacking(inventory, repository, tagged);
                 if let Some((_, detail)) = lacks.first() {
                     broken.push(Broken {
                         repository: repository.name.clone(),
                         tag: tag.name.clone(),
                         detail: detail.clone(),
-                        missing: lacks.into_iter().map(|(digest, _)| digest).collect(),
+                        missing: lacks.into_iter().map(|(id, _)| inventory.digest(id)).collect(),
                     });
                 }
             }
@@ -38,39 +38,33 @@ pub fn verify(inventory: &Inventory) -> Vec<Broken> {
     broken
 }
 
-fn lacking(inventory: &Inventory, repository: &Repository, tagged: &Digest) -> Vec<(Digest, String)> {
+fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(Id, String)> {
     let mut lacks = Vec::new();
-    let linked = |digest: &Digest, links: &[Digest]| links.binary_search(digest).is_ok();
-    let stored = |digest: &Digest| {
-        let alias = repository.aliases.iter().find(|(alias, _)| alias == digest);
-        inventory.has_blob(alias.map_or(digest, |(_, blob)| blob))
-    };
+    let linked = |id: Id, links: &[Id]| links.binary_search(&id).is_ok();
+    let digest = |id: Id| inventory.digest(id);
     // Referrers are not part of what a tag's pull fetches, so only children are followed.
     let mut open = vec![tagged];
     let mut seen = std::collections::HashSet::new();
-    while let Some(digest) = open.pop() {
-        if !seen.insert(digest) {
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) {
             continue;
         }
-        if !inventory.has_blob(digest) {
-            lacks.push((digest.clone(), format!("manifest {digest} is missing")));
+        if !inventory.has_blob(id) {
+            lacks.push((id, format!("manifest {} is missing", digest(id))));
             continue;
         }
-        if !linked(digest, &repository.revisions) && !linked(digest, &repository.layers) {
-            lacks.push((digest.clone(), format!("the revision link of manifest {digest} is missing")));
+        if !linked(id, &repository.revisions) && !linked(id, &repository.layers) {
+            lacks.push((id, format!("the revision link of manifest {} is missing", digest(id))));
         }
-        let Some(manifest) = inventory.manifests.get(digest) else {
+        let Some(manifest) = inventory.manifests.get(&id) else {
             continue;
         };
-        open.extend(manifest.children.iter().map(|child| &child.digest));
-        for blob in manifest.blobs.iter().filter(|blob| !blob.foreign) {
-            if !stored(&blob.digest) {
-                lacks.push((blob.digest.clone(), format!("blob {} is missing", blob.digest)));
-            } else if !linked(&blob.digest, &repository.layers) {
-                lacks.push((
-                    blob.digest.clone(),
-                    format!("the layer link of blob {} is missing", blob.digest),
-                ));
+        open.extend(&manifest.children);
+        for blob in manifest.blobs.iter().filter(|blob| !blob.foreign).map(|reference| reference.blob) {
+            if !inventory.has_blob(repository.resolve(blob)) {
+                lacks.push((blob, format!("blob {} is missing", digest(blob))));
+            } else if !linked(blob, &repository.layers) {
+                lacks.push((blob, format!("the layer link of blob {} is missing", digest(blob))));
             }
         }
     }
@@ -82,7 +76,18 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::model::{Descriptor, Manifest, Tag, TagState};
+    use crate::model::{Descriptor, Document, Tag, TagState};
+
+    /// A store of one or more repositories, told in digests.
+    struct Stock {
+        repositories: Vec<Repository<Digest>>,
+        manifests: HashMap<Digest, Document>,
+        blobs: Vec<Digest>,
+    }
+
+    fn verify(stock: &Stock) -> Vec<Broken> {
+        super::verify(&Inventory::of(&stock.repositories, &stock.manifests, &stock.blobs))
+    }
 
     fn digest(name: &str) -> Digest {
         Digest::of(name.as_bytes())
@@ -95,22 +100,22 @@ mod tests {
     }
 
     /// An index of an image and a plain blob; the image has a configuration, two layers and a foreign one.
-    fn whole() -> Inventory {
+    fn whole() -> Stock {
         let descriptor =
             |name: &str, foreign| Descriptor { digest: digest(name), size_bytes: Some(1), foreign };
-        let index = Manifest {
+        let index = Document {
             size_bytes: 1,
             children: [descriptor("image", false), descriptor("cache", false)].into(),
             blobs: Box::default(),
             subject: None,
         };
-        let image = Manifest {
+        let image = Document {
             size_bytes: 1,
             children: Box::default(),
             blobs: ["config", "one", "two", "foreign"].map(|name| descriptor(name, name == "foreign")).into(),
             subject: None,
         };
-        let referrer = Manifest {
+        let referrer = Document {
             blobs: [descriptor("nowhere", false)].into(),
             subject: Some(digest("image")),
             ..image.clone()
@@ -132,7 +137,7 @@ mod tests {
             aliases: Vec::new(),
             in_doubt: false,
         };
-        Inventory {
+        Stock {
             repositories: vec![repository],
             manifests: HashMap::from([
                 (digest("index"), index),
@@ -140,7 +145,6 @@ mod tests {
                 (digest("referrer"), referrer),
             ]),
             blobs: sorted(["index", "image", "cache", "config", "one", "two"]),
-            problems: Vec::new(),
         }
     }
 
@@ -161,14 +165,14 @@ mod tests {
         let links = ["cache", "config", "one", "two"].map(|name| (name, 'l'));
         let revisions = ["index", "image"].map(|name| (name, 'r'));
         for (name, from) in blobs.into_iter().chain(links).chain(revisions) {
-            let mut inventory = whole();
-            let repository = &mut inventory.repositories[0];
+            let mut stock = whole();
+            let repository = &mut stock.repositories[0];
             match from {
-                'b' => without(&mut inventory.blobs, name),
+                'b' => without(&mut stock.blobs, name),
                 'l' => without(&mut repository.layers, name),
                 _ => without(&mut repository.revisions, name),
             }
-            let broken = verify(&inventory);
+            let broken = verify(&stock);
             assert_eq!(broken.len(), 1, "{name} {from}");
             assert_eq!(broken[0].tag.as_str(), "v1");
             assert_eq!(broken[0].missing, [digest(name)], "{name} {from}");
@@ -178,11 +182,11 @@ mod tests {
 
     #[test]
     fn everything_that_is_missing_is_told_once() {
-        let mut inventory = whole();
-        without(&mut inventory.blobs, "one");
-        without(&mut inventory.blobs, "cache");
-        without(&mut inventory.repositories[0].layers, "one");
-        let mut missing = verify(&inventory).remove(0).missing;
+        let mut stock = whole();
+        without(&mut stock.blobs, "one");
+        without(&mut stock.blobs, "cache");
+        without(&mut stock.repositories[0].layers, "one");
+        let mut missing = verify(&stock).remove(0).missing;
         missing.sort_unstable();
         assert_eq!(missing, sorted(["one", "cache"]));
     }
@@ -190,30 +194,26 @@ mod tests {
     #[test]
     fn a_layer_of_another_algorithm_is_found_behind_its_alias() {
         let alias = format!("sha512:{}", "07".repeat(64)).parse::<Digest>().unwrap();
-        let mut inventory = whole();
-        let image = inventory.manifests.get_mut(&digest("image")).unwrap();
+        let mut stock = whole();
+        let image = stock.manifests.get_mut(&digest("image")).unwrap();
         image.blobs[1].digest = alias.clone();
-        let repository = &mut inventory.repositories[0];
+        let repository = &mut stock.repositories[0];
         repository.layers.push(alias.clone());
-        assert_eq!(
-            verify(&inventory)[0].missing,
-            std::slice::from_ref(&alias),
-            "nothing says which blob it is"
-        );
-        inventory.repositories[0].aliases = vec![(alias.clone(), digest("one"))];
-        assert_eq!(verify(&inventory), []);
-        without(&mut inventory.blobs, "one");
-        assert_eq!(verify(&inventory)[0].missing, [alias]);
+        assert_eq!(verify(&stock)[0].missing, std::slice::from_ref(&alias), "nothing says which blob it is");
+        stock.repositories[0].aliases = vec![(alias.clone(), digest("one"))];
+        assert_eq!(verify(&stock), []);
+        without(&mut stock.blobs, "one");
+        assert_eq!(verify(&stock)[0].missing, [alias]);
     }
 
     #[test]
     fn an_image_whole_in_one_repository_may_be_broken_in_another() {
-        let mut inventory = whole();
-        let mut other = inventory.repositories[0].clone();
+        let mut stock = whole();
+        let mut other = stock.repositories[0].clone();
         other.name = "b".parse().unwrap();
         without(&mut other.layers, "two");
-        inventory.repositories.push(other);
-        let broken = verify(&inventory);
+        stock.repositories.push(other);
+        let broken = verify(&stock);
         assert_eq!(broken.len(), 1);
         assert_eq!((broken[0].repository.as_str(), &broken[0].missing), ("b", &vec![digest("two")]));
     }

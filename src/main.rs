@@ -72,16 +72,13 @@ fn print_failure(error: &SweepError, format: OutputFormat) -> anyhow::Result<()>
 }
 
 fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
-    let text = match format {
-        OutputFormat::Text => table::render(report),
-        OutputFormat::Json => {
-            let mut stdout = BufWriter::new(io::stdout().lock());
-            let written = report.write_json(&mut stdout).and_then(|()| stdout.flush());
-            return no_matter_who_reads(written).map(drop);
-        }
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let written = match format {
+        OutputFormat::Text => table::write(report, &mut stdout),
+        OutputFormat::Json => report.write_json(&mut stdout),
         OutputFormat::None => return Ok(()),
     };
-    answer(&text).map(drop)
+    no_matter_who_reads(written.and_then(|()| stdout.flush())).map(drop)
 }
 
 /// Writes asked-for data to stdout.

@@ -5,64 +5,56 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Digest, Inventory, Manifest, Repository, Tag};
+use crate::model::{Id, Inventory, Manifest, Repository, Revision};
 
 /// What leads to what in one repository: an index to its children, an image to its referrers.
 #[derive(Debug)]
 pub struct Graph<'a> {
-    manifests: &'a HashMap<Digest, Manifest>,
-    referrers: HashMap<&'a Digest, Vec<&'a Digest>>,
+    manifests: &'a HashMap<Id, Manifest>,
+    referrers: HashMap<Id, Vec<Id>>,
 }
 
 impl<'a> Graph<'a> {
     /// The graph of a repository's tags and revisions.
-    pub fn of(repository: &'a Repository, manifests: &'a HashMap<Digest, Manifest>) -> Self {
-        let tagged = repository.tags.iter().filter_map(Tag::digest);
+    pub fn of(repository: &Repository, manifests: &'a HashMap<Id, Manifest>) -> Self {
         let mut graph = Self { manifests, referrers: HashMap::new() };
-        for digest in tagged.chain(&repository.revisions) {
-            graph.add(digest);
+        for manifest in repository.tagged().chain(repository.revisions.iter().copied()) {
+            graph.add(manifest);
         }
         graph
     }
 
     /// Adds a manifest that the repository has elsewhere, such as in the trash.
-    pub fn add(&mut self, digest: &'a Digest) {
-        if let Some(subject) = self.manifests.get(digest).and_then(|manifest| manifest.subject.as_ref()) {
-            self.referrers.entry(subject).or_default().push(digest);
+    pub fn add(&mut self, manifest: Id) {
+        if let Some(subject) = self.manifests.get(&manifest).and_then(|it| it.subject) {
+            self.referrers.entry(subject).or_default().push(manifest);
         }
     }
 
     /// Everything reachable from the roots, the roots included.
-    pub fn closure(&self, roots: impl IntoIterator<Item = &'a Digest>) -> HashSet<&'a Digest> {
+    pub fn closure(&self, roots: impl IntoIterator<Item = Id>) -> HashSet<Id> {
         let mut reached = HashSet::new();
         self.extend(&mut reached, roots);
         reached
     }
 
     /// Adds what is reachable from further roots; says what was not reached before.
-    pub fn extend(
-        &self,
-        reached: &mut HashSet<&'a Digest>,
-        roots: impl IntoIterator<Item = &'a Digest>,
-    ) -> Vec<&'a Digest> {
+    pub fn extend(&self, reached: &mut HashSet<Id>, roots: impl IntoIterator<Item = Id>) -> Vec<Id> {
         let mut added = Vec::new();
-        let mut open: Vec<&Digest> = roots.into_iter().collect();
-        while let Some(digest) = open.pop() {
-            if !reached.insert(digest) {
+        let mut open: Vec<Id> = roots.into_iter().collect();
+        while let Some(manifest) = open.pop() {
+            if !reached.insert(manifest) {
                 continue;
             }
-            added.push(digest);
-            if let Some(manifest) = self.manifests.get(digest) {
-                open.extend(manifest.children.iter().map(|child| &child.digest));
+            added.push(manifest);
+            if let Some(manifest) = self.manifests.get(&manifest) {
+                open.extend(&manifest.children);
             }
-            open.extend(self.referrers.get(digest).into_iter().flatten());
+            open.extend(self.referrers.get(&manifest).into_iter().flatten());
         }
         added
     }
 }
-
-/// No blob is larger, whatever a manifest claims.
-const CREDIBLE_BYTES: u64 = i64::MAX as u64 / 1024;
 
 /// What becomes of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,100 +78,76 @@ pub enum Holder {
     Several,
 }
 
-/// What becomes of every blob, in the order of the inventory's blobs.
+/// What becomes of every blob.
 #[derive(Debug)]
 pub struct Marks {
-    /// What becomes of it.
-    pub fates: Vec<Fate>,
-    /// Its size in bytes as far as it is known, else 0: a manifest's own, or what the manifests that
-    /// name it agree on.
-    pub sizes: Vec<u64>,
-    /// Whose going images held it.
-    pub holders: Vec<Holder>,
+    /// By [`Id::slot`].
+    fates: Vec<Fate>,
 }
 
 impl Marks {
-    /// The blobs that nothing references.
-    pub fn garbage<'a>(&'a self, inventory: &'a Inventory) -> impl Iterator<Item = (usize, &'a Digest)> {
-        inventory.blobs.iter().enumerate().filter(|(at, _)| self.fates[*at] == Fate::Garbage)
+    /// What becomes of a blob.
+    pub fn fate(&self, blob: Id) -> Fate {
+        blob.slot().and_then(|slot| self.fates.get(slot)).copied().unwrap_or(Fate::Garbage)
     }
 }
 
 /// Marks every blob, from every tag and every revision in place: the stock collector takes every
 /// revision for a root, and whatever it keeps is kept here too.
-///
-/// `going` are manifests of a repository (by its position) that are no longer in the inventory, or
-/// will not be; they hold nothing, and tell who loses what.
-pub fn blobs(inventory: &Inventory, going: &[(u32, Digest)]) -> Marks {
-    let count = inventory.blobs.len();
-    let mut marks = Marks {
-        fates: vec![Fate::Garbage; count],
-        sizes: vec![0; count],
-        holders: vec![Holder::Nobody; count],
-    };
-    let aliases: HashMap<&Digest, &Digest> = inventory
-        .repositories
-        .iter()
-        .flat_map(|repository| repository.aliases.iter().map(|(alias, blob)| (alias, blob)))
-        .collect();
-    let position = |digest: &Digest| {
-        let digest = aliases.get(digest).copied().unwrap_or(digest);
-        inventory.blobs.binary_search(digest).ok()
-    };
-    let mut claimed: Vec<Option<u64>> = vec![None; count];
-    for manifest in inventory.manifests.values() {
-        for blob in manifest.blobs.iter().chain(&manifest.children) {
-            let claim = blob.size_bytes.filter(|size| *size <= CREDIBLE_BYTES);
-            if let (Some(at), Some(size)) = (position(&blob.digest), claim) {
-                // Once in dispute it stays so: no further claim agrees with 0 but another 0.
-                let agreed = claimed[at].is_none_or(|other| other == size);
-                claimed[at] = Some(if agreed { size } else { 0 });
-            }
-        }
-    }
-    for (size, claimed) in marks.sizes.iter_mut().zip(claimed) {
-        *size = claimed.unwrap_or(0);
-    }
-    for (digest, manifest) in &inventory.manifests {
-        if let Some(at) = position(digest) {
-            marks.sizes[at] = manifest.size_bytes;
-        }
-    }
+pub fn blobs(inventory: &Inventory) -> Marks {
+    let slot = slots(inventory);
+    let mut fates = vec![Fate::Garbage; inventory.digests.slots()];
     for repository in &inventory.repositories {
         let graph = Graph::of(repository, &inventory.manifests);
-        let reached = graph.closure(repository.tags.iter().filter_map(Tag::digest));
-        let untagged = repository.revisions.iter().filter(|revision| !reached.contains(revision));
+        let reached = graph.closure(repository.tagged());
+        let untagged = repository.revisions.iter().copied().filter(|revision| !reached.contains(revision));
         let held = graph.closure(untagged);
-        for (digests, fate) in [(&held, Fate::Held), (&reached, Fate::Kept)] {
-            for digest in digests {
-                for at in references(inventory, digest).filter_map(position) {
-                    marks.fates[at] = marks.fates[at].max(fate);
+        for (manifests, fate) in [(held, Fate::Held), (reached, Fate::Kept)] {
+            for manifest in manifests {
+                for slot in references(inventory, manifest).filter_map(&slot) {
+                    fates[slot] = fates[slot].max(fate);
                 }
             }
         }
     }
-    for (repository, digest) in going {
-        for at in references(inventory, digest).filter_map(position) {
-            marks.holders[at] = match marks.holders[at] {
+    Marks { fates }
+}
+
+/// Whose going images hold each blob, by [`Id::slot`].
+///
+/// `going` are manifests that are no longer in the inventory, or will not be.
+pub fn holders(inventory: &Inventory, going: &[Revision]) -> Vec<Holder> {
+    let slot = slots(inventory);
+    let mut holders = vec![Holder::Nobody; inventory.digests.slots()];
+    for Revision { repository, manifest } in going {
+        for slot in references(inventory, *manifest).filter_map(&slot) {
+            holders[slot] = match holders[slot] {
                 Holder::Nobody => Holder::One(*repository),
                 Holder::One(holder) if holder == *repository => Holder::One(holder),
                 Holder::One(_) | Holder::Several => Holder::Several,
             };
         }
     }
-    marks
+    holders
+}
+
+/// The slot of the blob that a reference leads to.
+fn slots(inventory: &Inventory) -> impl Fn(Id) -> Option<usize> {
+    let repositories = inventory.repositories.iter();
+    let aliases: HashMap<Id, Id> = repositories.flat_map(|it| it.aliases.iter().copied()).collect();
+    move |reference| aliases.get(&reference).copied().unwrap_or(reference).slot()
 }
 
 /// A manifest's own blob and every blob that it names. Its children are followed by the closure.
-fn references<'a>(inventory: &'a Inventory, digest: &'a Digest) -> impl Iterator<Item = &'a Digest> {
-    let blobs = inventory.manifests.get(digest).into_iter().flat_map(|manifest| &manifest.blobs);
-    std::iter::once(digest).chain(blobs.map(|blob| &blob.digest))
+fn references(inventory: &Inventory, manifest: Id) -> impl Iterator<Item = Id> {
+    let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(|manifest| &manifest.blobs);
+    std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Descriptor;
+    use crate::model::{Descriptor, Digest, Document, Tag, TagState};
     use proptest::prelude::*;
 
     fn digest(letter: char) -> Digest {
@@ -191,8 +159,8 @@ mod tests {
         letters.chars().map(descriptor).collect()
     }
 
-    fn manifest(children: &str, blobs: &str, subject: Option<char>) -> Manifest {
-        Manifest {
+    fn manifest(children: &str, blobs: &str, subject: Option<char>) -> Document {
+        Document {
             size_bytes: 10,
             children: descriptors(children),
             blobs: descriptors(blobs),
@@ -200,9 +168,8 @@ mod tests {
         }
     }
 
-    fn repository(revisions: &str) -> Repository {
-        let mut revisions: Vec<Digest> = revisions.chars().map(digest).collect();
-        revisions.sort_unstable();
+    fn repository(revisions: &str) -> Repository<Digest> {
+        let revisions = revisions.chars().map(digest).collect();
         Repository {
             name: "a".parse().unwrap(),
             tags: Vec::new(),
@@ -213,16 +180,13 @@ mod tests {
         }
     }
 
-    fn reached(manifests: &HashMap<Digest, Manifest>, revisions: &str, roots: &str) -> String {
-        let repository = repository(revisions);
-        let graph = Graph::of(&repository, manifests);
-        let roots: Vec<Digest> = roots.chars().map(digest).collect();
-        let closure: HashSet<Digest> = graph
-            .closure(roots.iter().map(|root| repository.revisions.iter().find(|r| *r == root).unwrap()))
-            .into_iter()
-            .cloned()
-            .collect();
-        ('A'..='Z').chain('a'..='z').filter(|letter| closure.contains(&digest(*letter))).collect()
+    fn reached(manifests: &HashMap<Digest, Document>, revisions: &str, roots: &str) -> String {
+        let mut inventory = Inventory::of([&repository(revisions)], manifests, &[]);
+        let roots: Vec<Id> = roots.chars().map(|root| inventory.digests.intern(&digest(root))).collect();
+        let closure = Graph::of(&inventory.repositories[0], &inventory.manifests).closure(roots);
+        let is_reached =
+            |letter: &char| inventory.digests.id(&digest(*letter)).is_some_and(|id| closure.contains(&id));
+        ('A'..='Z').chain('a'..='z').filter(is_reached).collect()
     }
 
     #[test]
@@ -257,50 +221,53 @@ mod tests {
         let mut one = repository("A");
         one.tags.push(Tag {
             name: "v1".parse().unwrap(),
-            state: crate::model::TagState::Linked {
-                digest: digest('A'),
-                pushed_at: jiff::Timestamp::UNIX_EPOCH,
-            },
+            state: TagState::Linked { digest: digest('A'), pushed_at: jiff::Timestamp::UNIX_EPOCH },
         });
         one.aliases.push((sha512, digest('l')));
-        let mut blobs: Vec<Digest> = "Algh".chars().map(digest).collect();
-        blobs.sort_unstable();
+        let blobs: Vec<Digest> = "Algh".chars().map(digest).collect();
         let two = repository("H");
         let manifests = HashMap::from([(digest('A'), image), (digest('H'), manifest("", "h", None))]);
-        let inventory = Inventory { repositories: vec![one, two], manifests, blobs, problems: Vec::new() };
-        let marks = super::blobs(&inventory, &[]);
-        let fate = |letter| marks.fates[inventory.blobs.binary_search(&digest(letter)).unwrap()];
+        let inventory = Inventory::of([&one, &two], &manifests, &blobs);
+        let marks = super::blobs(&inventory);
+        let fate = |letter| marks.fate(inventory.digests.id(&digest(letter)).unwrap());
         assert_eq!(fate('A'), Fate::Kept);
         assert_eq!(fate('l'), Fate::Kept);
         assert_eq!(fate('h'), Fate::Held);
         assert_eq!(fate('g'), Fate::Garbage);
     }
 
-    /// The store of these repositories: `A` and `B` are images of one layer of their own and one they share.
-    fn shared(repositories: Vec<Repository>) -> Inventory {
-        let manifests = HashMap::from([
+    /// `A` and `B` are images of one layer of their own and one they share, `I` is an index of both.
+    fn images() -> HashMap<Digest, Document> {
+        HashMap::from([
             (digest('A'), manifest("", "as", None)),
             (digest('B'), manifest("", "bs", None)),
             (digest('I'), manifest("AB", "", None)),
-        ]);
-        let mut blobs: Vec<Digest> = "ABIabsg".chars().map(digest).collect();
-        blobs.sort_unstable();
-        Inventory { repositories, manifests, blobs, problems: Vec::new() }
+        ])
     }
 
-    fn told(inventory: &Inventory, going: &[(u32, Digest)]) -> Vec<(char, Fate, Holder)> {
-        let marks = super::blobs(inventory, going);
-        let at = |letter| inventory.blobs.binary_search(&digest(letter)).unwrap();
-        "ABIabsg".chars().map(|it| (it, marks.fates[at(it)], marks.holders[at(it)])).collect()
+    fn shared(repositories: &[Repository<Digest>]) -> Inventory {
+        let blobs: Vec<Digest> = "ABIabsg".chars().map(digest).collect();
+        Inventory::of(repositories, &images(), &blobs)
+    }
+
+    fn told(inventory: &Inventory, going: &[(u32, char)]) -> Vec<(char, Fate, Holder)> {
+        let id = |letter| inventory.digests.id(&digest(letter)).unwrap();
+        let going: Vec<Revision> = going
+            .iter()
+            .map(|(repository, letter)| Revision { repository: *repository, manifest: id(*letter) })
+            .collect();
+        let (marks, holders) = (super::blobs(inventory), holders(inventory, &going));
+        let holder = |letter| holders[id(letter).slot().unwrap()];
+        "ABIabsg".chars().map(|it| (it, marks.fate(id(it)), holder(it))).collect()
     }
 
     #[test]
     fn who_loses_a_blob_is_known_unless_several_do() {
         let (one, two) = (repository(""), Repository { name: "b".parse().unwrap(), ..repository("") });
-        let going = [(0, digest('A')), (1, digest('B')), (0, digest('A'))];
+        let going = [(0, 'A'), (1, 'B'), (0, 'A')];
         let (garbage, nobody) = (Fate::Garbage, Holder::Nobody);
         assert_eq!(
-            told(&shared(vec![one, two]), &going),
+            told(&shared(&[one, two]), &going),
             [
                 ('A', garbage, Holder::One(0)),
                 ('B', garbage, Holder::One(1)),
@@ -316,7 +283,7 @@ mod tests {
     #[test]
     fn what_an_untagged_index_needs_is_held_even_where_its_children_are_no_revisions() {
         let fates: Vec<(char, Fate)> =
-            told(&shared(vec![repository("I")]), &[]).into_iter().map(|(it, fate, _)| (it, fate)).collect();
+            told(&shared(&[repository("I")]), &[]).into_iter().map(|(it, fate, _)| (it, fate)).collect();
         for (letter, fate) in fates {
             let expected = if letter == 'g' { Fate::Garbage } else { Fate::Held };
             assert_eq!(fate, expected, "{letter}");
@@ -325,32 +292,9 @@ mod tests {
 
     #[test]
     fn a_going_image_takes_nothing_from_one_that_stays() {
-        let marks = told(&shared(vec![repository("B")]), &[(0, digest('A'))]);
+        let marks = told(&shared(&[repository("B")]), &[(0, 'A')]);
         let fate = |letter| marks.iter().find(|(it, ..)| *it == letter).unwrap().1;
         assert_eq!((fate('a'), fate('s'), fate('b')), (Fate::Garbage, Fate::Held, Fate::Held));
-    }
-
-    #[test]
-    fn a_size_is_known_only_where_all_who_claim_one_agree() {
-        let mut inventory = shared(vec![repository("AB")]);
-        for (image, sizes) in [('A', [7, 5]), ('B', [8, 6])] {
-            let image = inventory.manifests.get_mut(&digest(image)).unwrap();
-            for (blob, size) in image.blobs.iter_mut().zip(sizes) {
-                blob.size_bytes = Some(size);
-            }
-        }
-        let sizes = |inventory: &Inventory| {
-            let marks = super::blobs(inventory, &[]);
-            ['a', 'b', 's', 'A'].map(|it| marks.sizes[inventory.blobs.binary_search(&digest(it)).unwrap()])
-        };
-        // The index claims a size of 1 for its children; what was read is 10.
-        assert_eq!(sizes(&inventory), [7, 8, 0, 10]);
-        for wild in [None, Some(u64::MAX), Some(CREDIBLE_BYTES + 1)] {
-            for blob in &mut inventory.manifests.get_mut(&digest('B')).unwrap().blobs {
-                blob.size_bytes = wild;
-            }
-            assert_eq!(sizes(&inventory), [7, 0, 5, 10], "{wild:?}");
-        }
     }
 
     #[test]
@@ -370,7 +314,7 @@ mod tests {
             roots in proptest::collection::vec(0_u8..12, 1..5),
         ) {
             let letter = |n: u8| char::from(b'A' + n);
-            let mut manifests: HashMap<Digest, Manifest> = HashMap::new();
+            let mut manifests: HashMap<Digest, Document> = HashMap::new();
             for (from, to, refers) in edges {
                 let entry = manifests.entry(digest(letter(from))).or_insert_with(|| manifest("", "", None));
                 if refers {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Digest, Problem};
+use super::{Id, Problem};
 
 /// A candidate's link, as it is now.
 #[derive(Debug)]
@@ -18,10 +18,10 @@ pub enum LinkAge {
 }
 
 /// What deciding on a blob needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct BlobAge {
     /// The blob.
-    pub digest: Digest,
+    pub blob: Id,
     /// The newest of its data's mtime and ctime and its directory's mtime: the registry commits a
     /// blob by a rename, which keeps the upload's mtime.
     pub newest: Timestamp,

@@ -4,56 +4,60 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Digest, Manifest, Problem, RepoName, Severity, TagName};
+use super::{Digest, Digests, Id, Manifest, Place, Problem, RepoName, Severity, Sizes, TagName};
 
-/// What one look at the store found, each list sorted.
+/// What one look at the store found.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
+    /// Every digest that it names.
+    pub digests: Digests,
     /// The repositories, by name.
     pub repositories: Vec<Repository>,
     /// Every manifest that could be read, hashed and parsed. A digest that is listed as a revision
     /// and missing here is either absent from the store or the subject of a problem.
-    pub manifests: HashMap<Digest, Manifest>,
-    /// Every blob directory, by digest.
-    pub blobs: Vec<Digest>,
+    pub manifests: HashMap<Id, Manifest>,
+    /// Every blob directory, sorted by number.
+    pub blobs: Vec<Id>,
+    /// How large blobs are, as far as that is known.
+    pub sizes: Sizes,
     /// Everything that was not as expected.
     pub problems: Vec<Problem>,
 }
 
-/// One repository as the store has it, lists sorted.
+/// One repository as the store has it.
 #[derive(Clone, Debug)]
-pub struct Repository {
+pub struct Repository<D = Id> {
     /// Its name.
     pub name: RepoName,
-    /// Its tags.
-    pub tags: Vec<Tag>,
-    /// The directories below `_manifests/revisions`.
-    pub revisions: Vec<Digest>,
-    /// The directories below `_layers`.
-    pub layers: Vec<Digest>,
+    /// Its tags, sorted by name.
+    pub tags: Vec<Tag<D>>,
+    /// The directories below `_manifests/revisions`, sorted.
+    pub revisions: Vec<D>,
+    /// The directories below `_layers`, sorted.
+    pub layers: Vec<D>,
     /// Layer links under another algorithm than the blob is stored under: what they are named after,
     /// and the blob. A push of a sha512 layer makes these.
-    pub aliases: Vec<(Digest, Digest)>,
+    pub aliases: Vec<(D, D)>,
     /// Whether a root of this repository is in doubt; then it loses none of its tags.
     pub in_doubt: bool,
 }
 
 /// A tag and what its link said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tag {
+pub struct Tag<D = Id> {
     /// Its name.
     pub name: TagName,
     /// What was read from `current/link`.
-    pub state: TagState,
+    pub state: TagState<D>,
 }
 
 /// What a tag's link said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TagState {
+pub enum TagState<D = Id> {
     /// The link was read.
     Linked {
         /// The manifest that the tag names.
-        digest: Digest,
+        digest: D,
         /// The link's mtime: when the tag was last pushed.
         pushed_at: Timestamp,
     },
@@ -61,13 +65,35 @@ pub enum TagState {
     Doubtful,
 }
 
+/// A manifest as one repository has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision {
+    /// The repository's position in the inventory.
+    pub repository: u32,
+    /// The manifest.
+    pub manifest: Id,
+}
+
 impl Tag {
     /// The manifest that the tag names, when its link could be read.
-    pub const fn digest(&self) -> Option<&Digest> {
+    pub const fn digest(&self) -> Option<Id> {
         match &self.state {
-            TagState::Linked { digest, .. } => Some(digest),
+            TagState::Linked { digest, .. } => Some(*digest),
             TagState::Doubtful => None,
         }
+    }
+}
+
+impl Repository {
+    /// The manifests that its tags name.
+    pub fn tagged(&self) -> impl Iterator<Item = Id> {
+        self.tags.iter().filter_map(Tag::digest)
+    }
+
+    /// The blob that a reference means: itself, or what a layer link of another algorithm leads to.
+    pub fn resolve(&self, reference: Id) -> Id {
+        let alias = self.aliases.iter().find(|(alias, _)| *alias == reference);
+        alias.map_or(reference, |(_, blob)| *blob)
     }
 }
 
@@ -84,7 +110,77 @@ impl Inventory {
     }
 
     /// Whether the store has a directory for this blob.
-    pub fn has_blob(&self, digest: &Digest) -> bool {
-        self.blobs.binary_search(digest).is_ok()
+    pub fn has_blob(&self, blob: Id) -> bool {
+        self.blobs.binary_search(&blob).is_ok()
+    }
+
+    /// A digest by its number.
+    pub fn digest(&self, id: Id) -> Digest {
+        self.digests.get(id)
+    }
+
+    /// What is left to tell by, once everything is decided and done.
+    pub fn finish(self) -> (Digests, Vec<Problem>) {
+        (self.digests, self.problems)
+    }
+
+    /// Where a revision is.
+    pub fn place(&self, revision: Revision) -> Place {
+        let name = &self.repositories[revision.repository as usize].name;
+        Place::Revision(name.clone(), self.digest(revision.manifest))
+    }
+
+    /// The revision at a place, if that is one of a repository that is known.
+    pub fn revision(&self, place: &Place) -> Option<Revision> {
+        let Place::Revision(name, digest) = place else { return None };
+        let repository = u32::try_from(self.position(name)?).ok()?;
+        Some(Revision { repository, manifest: self.digests.id(digest)? })
+    }
+}
+
+#[cfg(test)]
+impl Inventory {
+    /// An inventory told in digests, for tests to read.
+    pub(crate) fn of<'a>(
+        repositories: impl IntoIterator<Item = &'a Repository<Digest>>,
+        manifests: &HashMap<Digest, super::Document>,
+        blobs: &[Digest],
+    ) -> Self {
+        let mut inventory = Self::default();
+        let digests = &mut inventory.digests;
+        inventory.repositories = repositories.into_iter().map(|it| it.intern(digests)).collect();
+        for (digest, document) in manifests {
+            let id = digests.intern(digest);
+            inventory.manifests.insert(id, Manifest::of(document, digests));
+            inventory.sizes.read(id, document, digests);
+        }
+        inventory.blobs = blobs.iter().map(|blob| digests.intern(blob)).collect();
+        inventory.blobs.sort_unstable();
+        inventory
+    }
+}
+
+#[cfg(test)]
+impl Repository<Digest> {
+    /// The same with numbers in place of digests.
+    pub(crate) fn intern(&self, digests: &mut Digests) -> Repository {
+        let tag = |tag: &Tag<Digest>, digests: &mut Digests| Tag {
+            name: tag.name.clone(),
+            state: match &tag.state {
+                TagState::Linked { digest, pushed_at } => {
+                    TagState::Linked { digest: digests.intern(digest), pushed_at: *pushed_at }
+                }
+                TagState::Doubtful => TagState::Doubtful,
+            },
+        };
+        let tags = self.tags.iter().map(|it| tag(it, digests)).collect();
+        let mut all = |list: &[Digest]| {
+            let mut ids: Vec<Id> = list.iter().map(|digest| digests.intern(digest)).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let (revisions, layers) = (all(&self.revisions), all(&self.layers));
+        let aliases = self.aliases.iter().map(|(a, b)| (digests.intern(a), digests.intern(b))).collect();
+        Repository { name: self.name.clone(), tags, revisions, layers, aliases, in_doubt: self.in_doubt }
     }
 }

@@ -46,7 +46,7 @@ impl Scratch {
 
     /// The scratch repository that an interrupted probe has left here; with a tag or a manifest in it,
     /// it is somebody else's.
-    pub fn left_in(repository: &Repository) -> Option<Self> {
+    pub fn left_in<D>(repository: &Repository<D>) -> Option<Self> {
         let is_bare = repository.tags.is_empty() && repository.revisions.is_empty();
         Self::of(&repository.name).filter(|_| is_bare && !repository.in_doubt)
     }

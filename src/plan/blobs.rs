@@ -5,42 +5,54 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::Grace;
-use crate::model::{BlobAge, Digest, Place};
+use crate::model::{BlobAge, Id};
+
+/// A blob that may go now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The blob.
+    pub blob: Id,
+    /// What the file system sets aside for it, in bytes: this is what comes back.
+    pub allocated_bytes: u64,
+}
 
 /// What becomes of the blobs that nothing references.
 #[derive(Debug, Default)]
 pub struct Blobs {
-    /// May go now, sorted by digest.
-    pub due: Vec<BlobAge>,
-    /// Kept for their age.
-    pub held: Vec<BlobAge>,
+    /// May go now, in the order in which they were decided on.
+    pub due: Vec<Due>,
+    /// Kept for their age, or for that of a layer link to them.
+    pub held: Vec<Id>,
     /// When the last of those may go.
     pub held_until: Option<Timestamp>,
 }
 
-/// Decides on blobs that nothing references, from their ages and from when the layer links to them
-/// were last written.
-pub fn blobs<'a>(
-    ages: Vec<BlobAge>,
-    links: impl IntoIterator<Item = (&'a Place, Option<Timestamp>)>,
-    grace: Grace,
-) -> Blobs {
-    let mut linked: HashMap<&Digest, Timestamp> = HashMap::new();
-    for (place, written) in links {
-        if let (Place::Layer(_, digest), Some(written)) = (place, written) {
-            let newest = linked.entry(digest).or_insert(written);
-            *newest = (*newest).max(written);
+impl Blobs {
+    /// Decides on blobs that nothing references, by their own ages.
+    pub fn by_age(&mut self, ages: &[BlobAge], grace: Grace) {
+        for age in ages {
+            if grace.is_over(age.newest) {
+                self.due.push(Due { blob: age.blob, allocated_bytes: age.allocated_bytes });
+            } else {
+                self.held_until = self.held_until.max(Some(grace.due(age.newest)));
+                self.held.push(age.blob);
+            }
         }
     }
-    let mut plan = Blobs::default();
-    for age in ages {
-        let touched = linked.get(&age.digest).copied().unwrap_or(age.newest).max(age.newest);
-        if grace.is_over(touched) {
-            plan.due.push(age);
-        } else {
-            plan.held_until = plan.held_until.max(Some(grace.due(touched)));
-            plan.held.push(age);
+
+    /// Holds those that a young layer link leads to; `links` tell when each was last written.
+    pub fn by_links(&mut self, links: impl IntoIterator<Item = (Id, Option<Timestamp>)>, grace: Grace) {
+        let mut young: HashMap<Id, Timestamp> = HashMap::new();
+        for (blob, written) in links {
+            if let Some(written) = written.filter(|written| !grace.is_over(*written)) {
+                let newest = young.entry(blob).or_insert(written);
+                *newest = (*newest).max(written);
+            }
         }
+        let linked = |blob: &Id| young.get(blob).map(|written| grace.due(*written));
+        for blob in self.held.iter().chain(self.due.iter().map(|due| &due.blob)) {
+            self.held_until = self.held_until.max(linked(blob));
+        }
+        self.held.extend(self.due.extract_if(.., |due| linked(&due.blob).is_some()).map(|due| due.blob));
     }
-    plan
 }

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use blobs::{Blobs, blobs};
-pub use revisions::{Candidate, Revisions, revisions, unreachable};
+pub use blobs::{Blobs, Due};
+pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
 
-use crate::model::{Digest, Expected, Inventory, Place, Repository, TagState};
+use crate::model::{Expected, Inventory, Place, Repository, Revision, TagState};
 use crate::policy::Verdict;
 
 /// The age from which on a thing that nothing references may go.
@@ -42,7 +42,7 @@ pub fn tags(inventory: &Inventory, verdicts: &[Vec<Verdict>]) -> Vec<Expected> {
             if let (false, TagState::Linked { digest, pushed_at }) = (verdict.keep, &tag.state) {
                 expected.push(Expected {
                     place: Place::Tag(repository.name.clone(), tag.name.clone()),
-                    link: Some((digest.clone(), *pushed_at)),
+                    link: Some((inventory.digest(*digest), *pushed_at)),
                 });
             }
         }
@@ -51,35 +51,56 @@ pub fn tags(inventory: &Inventory, verdicts: &[Vec<Verdict>]) -> Vec<Expected> {
     expected
 }
 
-/// The inventory as it is once some places are empty.
+/// The inventory as it is once some places, sorted, are empty.
 #[must_use]
 pub fn without(mut inventory: Inventory, gone: &[Expected]) -> Inventory {
-    let gone: HashSet<&Place> = gone.iter().map(|expected| &expected.place).collect();
-    if gone.is_empty() {
-        return inventory;
+    let same_repository = |a: &Expected, b: &Expected| a.place.repository() == b.place.repository();
+    for gone in gone.chunk_by(same_repository) {
+        let Some(at) = inventory.position(gone[0].place.repository()) else { continue };
+        let (mut tags, mut revisions, mut layers) = (HashSet::new(), HashSet::new(), HashSet::new());
+        for expected in gone {
+            match &expected.place {
+                Place::Tag(_, tag) => _ = tags.insert(tag),
+                Place::Revision(_, digest) => revisions.extend(inventory.digests.id(digest)),
+                Place::Layer(_, digest) => layers.extend(inventory.digests.id(digest)),
+            }
+        }
+        let repository = &mut inventory.repositories[at];
+        repository.tags.retain(|tag| !tags.contains(&tag.name));
+        repository.tags.shrink_to_fit();
+        repository.revisions.retain(|revision| !revisions.contains(revision));
+        repository.layers.retain(|layer| !layers.contains(layer));
     }
-    for repository in &mut inventory.repositories {
-        let Repository { name, tags, revisions, layers, .. } = repository;
-        tags.retain(|tag| !gone.contains(&Place::Tag(name.clone(), tag.name.clone())));
-        revisions.retain(|revision| !gone.contains(&Place::Revision(name.clone(), revision.clone())));
-        layers.retain(|layer| !gone.contains(&Place::Layer(name.clone(), layer.clone())));
+    inventory
+}
+
+/// The inventory as it is without some revisions.
+#[must_use]
+pub fn without_revisions(mut inventory: Inventory, gone: impl IntoIterator<Item = Revision>) -> Inventory {
+    let gone: HashSet<Revision> = gone.into_iter().collect();
+    for (at, repository) in (0..).zip(&mut inventory.repositories) {
+        repository
+            .revisions
+            .retain(|manifest| !gone.contains(&Revision { repository: at, manifest: *manifest }));
     }
     inventory
 }
 
 /// Repositories without a tag, and without a revision but those that are `going`: with their layer
 /// links, they are candidates for removal.
-pub fn empty_repositories<'a>(inventory: &'a Inventory, going: &[&Expected]) -> Vec<&'a Repository> {
-    let going: HashSet<&Place> = going.iter().map(|expected| &expected.place).collect();
-    let stays = |repository: &Repository, revision: &Digest| {
-        !going.contains(&Place::Revision(repository.name.clone(), revision.clone()))
+pub fn empty_repositories(
+    inventory: &Inventory,
+    going: impl IntoIterator<Item = Revision>,
+) -> Vec<&Repository> {
+    let going: HashSet<Revision> = going.into_iter().collect();
+    let stays = |at: u32, repository: &Repository| {
+        let mut revisions = repository.revisions.iter();
+        revisions.any(|manifest| !going.contains(&Revision { repository: at, manifest: *manifest }))
     };
-    let empty = |repository: &&Repository| {
-        repository.tags.is_empty()
-            && !repository.in_doubt
-            && !repository.revisions.iter().any(|revision| stays(repository, revision))
+    let empty = |(at, repository): &(u32, &Repository)| {
+        repository.tags.is_empty() && !repository.in_doubt && !stays(*at, repository)
     };
-    inventory.repositories.iter().filter(empty).collect()
+    (0..).zip(&inventory.repositories).filter(empty).map(|(_, repository)| repository).collect()
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 
 use super::Grace;
 use crate::gc::mark::Graph;
-use crate::model::{Digest, Expected, Inventory, LinkAge, Place, Problem, RepoName, Tag};
+use crate::model::{Expected, Id, Inventory, LinkAge, Place, Problem, Revision};
 
 /// A revision that no tag reaches.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Candidate {
-    /// Where it is.
-    pub place: Place,
+    /// Which.
+    pub revision: Revision,
     /// Whether only tags that this sweep removed had reached it.
     pub tag_removed: bool,
 }
@@ -20,36 +20,59 @@ pub struct Candidate {
 /// What becomes of the candidates.
 #[derive(Debug, Default)]
 pub struct Revisions {
-    /// To be taken away, sorted.
-    pub remove: Vec<Expected>,
-    /// Directories without a link, left by the registry's own delete.
-    pub empty: Vec<Expected>,
+    /// To be taken away, sorted by place, and when their links were written.
+    pub remove: Vec<(Revision, Timestamp)>,
+    /// Directories without a link, left by the registry's own delete; sorted by place.
+    pub empty: Vec<Revision>,
     /// Kept for their age, or because a young index needs them.
-    pub held: Vec<Place>,
+    pub held: Vec<Revision>,
     /// When the last of those held for its age may go.
     pub held_until: Option<Timestamp>,
     /// Links that cannot be trusted. While there is one, nothing is removed.
     pub doubts: Vec<Problem>,
 }
 
+/// The manifests that tags, once taken away, no longer name.
+pub fn named_by(inventory: &Inventory, tags: &[Expected]) -> Vec<Revision> {
+    let named = |expected: &Expected| {
+        let (Place::Tag(name, _), Some((digest, _))) = (&expected.place, &expected.link) else { return None };
+        let repository = u32::try_from(inventory.position(name)?).ok()?;
+        Some(Revision { repository, manifest: inventory.digests.id(digest)? })
+    };
+    tags.iter().filter_map(named).collect()
+}
+
+/// Revisions that are to go as they must be found.
+pub fn expected(inventory: &Inventory, remove: &[(Revision, Timestamp)]) -> Vec<Expected> {
+    let expected = |(revision, written): &(Revision, Timestamp)| Expected {
+        place: inventory.place(*revision),
+        link: Some((inventory.digest(revision.manifest), *written)),
+    };
+    remove.iter().map(expected).collect()
+}
+
 /// The revisions that no tag reaches, sorted by place.
 ///
-/// `removed` are the tags that this sweep took away, no longer in the inventory.
-pub fn unreachable(inventory: &Inventory, removed: &[Expected]) -> Vec<Candidate> {
+/// `removed` are what tags named that this sweep took away and that are no longer in the inventory,
+/// sorted by repository.
+pub fn unreachable(inventory: &Inventory, removed: &[Revision]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    for repository in &inventory.repositories {
+    for (at, repository) in (0_u32..).zip(&inventory.repositories) {
         let graph = Graph::of(repository, &inventory.manifests);
-        let kept = graph.closure(repository.tags.iter().filter_map(Tag::digest));
-        let from = removed.partition_point(|expected| expected.place.repository() < &repository.name);
-        let own =
-            removed[from..].iter().take_while(|expected| *expected.place.repository() == repository.name);
-        let own = graph.closure(own.filter_map(|expected| Some(&expected.link.as_ref()?.0)));
-        candidates.extend(repository.revisions.iter().filter(|revision| !kept.contains(revision)).map(
-            |revision| Candidate {
-                place: Place::Revision(repository.name.clone(), revision.clone()),
-                tag_removed: own.contains(revision),
-            },
-        ));
+        let kept = graph.closure(repository.tagged());
+        let mut unreached: Vec<Id> =
+            repository.revisions.iter().copied().filter(|revision| !kept.contains(revision)).collect();
+        if unreached.is_empty() {
+            continue;
+        }
+        inventory.digests.sort(&mut unreached);
+        let from = removed.partition_point(|revision| revision.repository < at);
+        let own = removed[from..].iter().take_while(|revision| revision.repository == at);
+        let own = graph.closure(own.map(|revision| revision.manifest));
+        candidates.extend(unreached.into_iter().map(|manifest| Candidate {
+            revision: Revision { repository: at, manifest },
+            tag_removed: own.contains(&manifest),
+        }));
     }
     candidates
 }
@@ -67,22 +90,19 @@ pub fn revisions(
     grace: Grace,
 ) -> Revisions {
     let mut plan = Revisions::default();
-    let mut old: Vec<(&Candidate, &Digest, Timestamp)> = Vec::new();
-    let mut young: HashSet<(&RepoName, &Digest)> = HashSet::new();
-    for (candidate, age) in candidates.iter().zip(ages) {
-        let Place::Revision(name, digest) = &candidate.place else {
-            continue;
-        };
-        let exempt = tag_removed_needs_no_age && candidate.tag_removed;
+    let mut old: Vec<(Revision, Timestamp)> = Vec::new();
+    let mut young: HashSet<Revision> = HashSet::new();
+    for (Candidate { revision, tag_removed }, age) in candidates.iter().copied().zip(ages) {
+        let exempt = tag_removed_needs_no_age && tag_removed;
         match age {
-            LinkAge::Written(at) if exempt || grace.is_over(at) => old.push((candidate, digest, at)),
+            LinkAge::Written(at) if exempt || grace.is_over(at) => old.push((revision, at)),
             LinkAge::Written(at) => {
-                young.insert((name, digest));
-                plan.held.push(candidate.place.clone());
+                young.insert(revision);
+                plan.held.push(revision);
                 plan.held_until = plan.held_until.max(Some(grace.due(at)));
             }
             LinkAge::Empty(at) if grace.is_over(at) => {
-                plan.empty.push(Expected { place: candidate.place.clone(), link: None });
+                plan.empty.push(revision);
             }
             LinkAge::Empty(_) | LinkAge::Gone => {}
             LinkAge::Doubt(problem) => plan.doubts.push(*problem),
@@ -90,22 +110,20 @@ pub fn revisions(
     }
     if !plan.doubts.is_empty() {
         plan.empty.clear();
-        plan.held.extend(old.into_iter().map(|(candidate, ..)| candidate.place.clone()));
+        plan.held.extend(old.into_iter().map(|(revision, _)| revision));
         return plan;
     }
-    for repository in &inventory.repositories {
-        let mine = |candidate: &Candidate| *candidate.place.repository() == repository.name;
-        let start = old.partition_point(|(candidate, ..)| *candidate.place.repository() < repository.name);
-        let mine = old[start..].iter().take_while(|(candidate, ..)| mine(candidate));
+    for of_one in old.chunk_by(|(a, _), (b, _)| a.repository == b.repository) {
+        let at = of_one[0].0.repository;
+        let repository = &inventory.repositories[at as usize];
         let graph = Graph::of(repository, &inventory.manifests);
-        let roots = repository.revisions.iter().filter(|digest| young.contains(&(&repository.name, *digest)));
-        let needed = graph.closure(roots);
-        for (candidate, digest, at) in mine {
-            if needed.contains(digest) {
-                plan.held.push(candidate.place.clone());
+        let is_young = |manifest: &Id| young.contains(&Revision { repository: at, manifest: *manifest });
+        let needed = graph.closure(repository.revisions.iter().copied().filter(is_young));
+        for (revision, written) in of_one {
+            if needed.contains(&revision.manifest) {
+                plan.held.push(*revision);
             } else {
-                let link = Some(((*digest).clone(), *at));
-                plan.remove.push(Expected { place: candidate.place.clone(), link });
+                plan.remove.push((*revision, *written));
             }
         }
     }

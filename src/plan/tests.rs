@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::model::{BlobAge, Code, Descriptor, Digest, LinkAge, Manifest, Problem, RepoName, Severity, Tag};
+use crate::model::{
+    BlobAge, Code, Descriptor, Digest, Digests, Document, Id, LinkAge, Problem, RepoName, Severity, Tag,
+};
 
 const NOW: i64 = 1_900_000_000;
 
@@ -29,20 +31,20 @@ fn revision(repository: &str, name: &str) -> Place {
 }
 
 /// `name`, `name=child,child` or `name>subject`.
-fn manifests(specs: &[&str]) -> HashMap<Digest, Manifest> {
+fn manifests(specs: &[&str]) -> HashMap<Digest, Document> {
     let descriptor = |name: &str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
     let manifest = |spec: &&str| {
         let (rest, subject) =
             spec.split_once('>').map_or((*spec, None), |(rest, it)| (rest, Some(digest(it))));
         let (name, children) = rest.split_once('=').unwrap_or((rest, ""));
         let children = children.split(',').filter(|it| !it.is_empty()).map(descriptor).collect();
-        (digest(name), Manifest { size_bytes: 10, children, blobs: Box::default(), subject })
+        (digest(name), Document { size_bytes: 10, children, blobs: Box::default(), subject })
     };
     specs.iter().map(manifest).collect()
 }
 
 /// A repository with tags (`tag=image`) and revisions.
-fn repository(name: &str, tags: &[&str], revisions: &[&str]) -> Repository {
+fn repository(name: &str, tags: &[&str], revisions: &[&str]) -> Repository<Digest> {
     let tag = |spec: &&str| {
         let (tag, image) = spec.split_once('=').unwrap();
         Tag {
@@ -50,8 +52,7 @@ fn repository(name: &str, tags: &[&str], revisions: &[&str]) -> Repository {
             state: TagState::Linked { digest: digest(image), pushed_at: at(500) },
         }
     };
-    let mut revisions: Vec<Digest> = revisions.iter().map(|name| digest(name)).collect();
-    revisions.sort_unstable();
+    let revisions = revisions.iter().map(|name| digest(name)).collect();
     Repository {
         name: repo(name),
         tags: tags.iter().map(tag).collect(),
@@ -62,8 +63,8 @@ fn repository(name: &str, tags: &[&str], revisions: &[&str]) -> Repository {
     }
 }
 
-fn inventory(repositories: Vec<Repository>, specs: &[&str]) -> Inventory {
-    Inventory { repositories, manifests: manifests(specs), ..Inventory::default() }
+fn inventory(repositories: &[Repository<Digest>], specs: &[&str]) -> Inventory {
+    Inventory::of(repositories, &manifests(specs), &[])
 }
 
 /// A tag that was taken away.
@@ -96,29 +97,30 @@ impl Case<'_> {
     /// Names of what is removed, what is empty, what is held, and the plan itself.
     fn plan(self) -> (String, String, String, Revisions) {
         let names: Vec<&str> = self.ages.iter().map(|(name, _)| *name).collect();
-        let inventory = inventory(vec![repository("a", self.tags, &names)], self.specs);
+        let inventory = inventory(&[repository("a", self.tags, &names)], self.specs);
         let removed: Vec<Expected> =
             self.removed.iter().map(|(tag, image)| removed("a", tag, image)).collect();
-        let candidates = unreachable(&inventory, &removed);
+        let candidates = unreachable(&inventory, &named_by(&inventory, &removed));
         let mut ages: HashMap<Digest, LinkAge> =
             self.ages.into_iter().map(|(name, age)| (digest(name), age)).collect();
-        let in_order = candidates.iter().map(|candidate| match &candidate.place {
-            Place::Revision(_, digest) => ages.remove(digest).unwrap(),
-            place => panic!("{place}"),
-        });
-        let in_order = in_order.collect();
+        let age = |it: &Candidate| ages.remove(&inventory.digest(it.revision.manifest)).unwrap();
+        let in_order = candidates.iter().map(age).collect();
         let plan = revisions(&inventory, &candidates, in_order, self.needs_no_age, hour());
-        let list = |places: Vec<&Place>| {
+        let list = |places: Vec<Place>| {
             let mut found: Vec<&str> =
-                names.iter().copied().filter(|name| places.contains(&&revision("a", name))).collect();
+                names.iter().copied().filter(|name| places.contains(&revision("a", name))).collect();
             found.sort_unstable();
             assert_eq!(found.len(), places.len(), "{places:?}");
             found.join(" ")
         };
-        let going = list(plan.remove.iter().map(|it| &it.place).collect());
-        let empty = list(plan.empty.iter().map(|it| &it.place).collect());
-        let held = list(plan.held.iter().collect());
-        assert!(plan.remove.is_sorted_by(|a, b| a.place < b.place));
+        let going = list(plan.remove.iter().map(|(it, _)| inventory.place(*it)).collect());
+        let empty = list(plan.empty.iter().map(|it| inventory.place(*it)).collect());
+        let held = list(plan.held.iter().map(|it| inventory.place(*it)).collect());
+        assert!(plan.remove.is_sorted_by(|(a, _), (b, _)| inventory.place(*a) < inventory.place(*b)));
+        for expected in expected(&inventory, &plan.remove) {
+            let Place::Revision(_, digest) = &expected.place else { panic!("{}", expected.place) };
+            assert_eq!(expected.link.as_ref().map(|(linked, _)| linked), Some(digest));
+        }
         (going, empty, held, plan)
     }
 }
@@ -147,12 +149,13 @@ fn what_a_tag_reaches_in_its_own_repository_is_no_candidate() {
         ["index=child,deep", "deep=leaf", "leaf", "child", "sbom>leaf", "scan>sbom", "old", "old-sbom>old"];
     let all = ["index", "child", "deep", "leaf", "sbom", "scan", "old", "old-sbom"];
     let inventory =
-        inventory(vec![repository("a", &["v1=index"], &all), repository("b", &["v1=old"], &all)], &specs);
+        inventory(&[repository("a", &["v1=index"], &all), repository("b", &["v1=old"], &all)], &specs);
     let mut expected = vec![revision("a", "old"), revision("a", "old-sbom")];
     let b = ["index", "child", "deep", "leaf", "sbom", "scan"];
     expected.extend(b.map(|name| revision("b", name)));
     expected.sort_unstable();
-    let places: Vec<Place> = unreachable(&inventory, &[]).into_iter().map(|it| it.place).collect();
+    let candidates = unreachable(&inventory, &[]);
+    let places: Vec<Place> = candidates.into_iter().map(|it| inventory.place(it.revision)).collect();
     assert_eq!(places, expected);
 }
 
@@ -161,16 +164,17 @@ fn only_what_a_removed_tag_of_the_same_repository_reached_is_known_as_such() {
     let specs = ["index=child", "child", "sbom>child", "other"];
     let all = ["index", "child", "sbom", "other"];
     let names = ["a", "b", "c"];
-    let inventory = inventory(names.map(|name| repository(name, &[], &all)).into(), &specs);
+    let inventory = inventory(&names.map(|name| repository(name, &[], &all)), &specs);
     let removed = [removed("b", "v1", "index"), removed("c", "v9", "other")];
-    for candidate in unreachable(&inventory, &removed) {
-        let Place::Revision(name, of) = &candidate.place else { panic!() };
+    for candidate in unreachable(&inventory, &named_by(&inventory, &removed)) {
+        let place = inventory.place(candidate.revision);
+        let Place::Revision(name, of) = &place else { panic!() };
         let expected = match name.as_str() {
             "b" => *of != digest("other"),
             "c" => *of == digest("other"),
             _ => false,
         };
-        assert_eq!(candidate.tag_removed, expected, "{}", candidate.place);
+        assert_eq!(candidate.tag_removed, expected, "{place}");
     }
 }
 
@@ -192,8 +196,8 @@ fn old_ones_go_and_young_ones_wait() {
     .plan();
     assert_eq!((going.as_str(), empty.as_str(), held.as_str()), ("border old", "", "future young"));
     assert_eq!(plan.held_until, Some(at(-60)), "when the last of them may go");
-    let old = plan.remove.iter().find(|it| it.place == revision("a", "old")).unwrap();
-    assert_eq!(old.link, Some((digest("old"), at(600))), "with the link that was decided on");
+    let times: Vec<Timestamp> = plan.remove.iter().map(|(_, written)| *written).collect();
+    assert!(times.contains(&at(600)) && times.contains(&at(60)), "with the link that was decided on");
 }
 
 #[test]
@@ -253,17 +257,17 @@ fn what_a_young_index_needs_waits_with_it() {
 fn a_young_index_holds_nothing_in_another_repository() {
     let specs = ["index=child", "child"];
     let both = ["index", "child"];
-    let inventory = inventory(vec![repository("a", &[], &both), repository("b", &[], &both)], &specs);
+    let inventory = inventory(&[repository("a", &[], &both), repository("b", &[], &both)], &specs);
     let candidates = unreachable(&inventory, &[]);
     let age = |candidate: &Candidate| {
-        let young = candidate.place == revision("a", "index");
+        let young = inventory.place(candidate.revision) == revision("a", "index");
         written(if young { 5 } else { 600 })
     };
     let ages = candidates.iter().map(age).collect();
     let plan = revisions(&inventory, &candidates, ages, true, hour());
     let mut b = [revision("b", "child"), revision("b", "index")];
     b.sort_unstable();
-    assert_eq!(plan.remove.iter().map(|it| it.place.clone()).collect::<Vec<_>>(), b);
+    assert_eq!(plan.remove.iter().map(|(it, _)| inventory.place(*it)).collect::<Vec<_>>(), b);
 }
 
 #[test]
@@ -306,9 +310,9 @@ fn one_doubt_stops_everything_that_is_told() {
 #[test]
 fn only_tags_that_are_to_go_are_taken_each_with_its_link() {
     let mut inventory =
-        inventory(vec![repository("a", &["v1=one", "v2=two"], &[]), repository("b", &["v1=one"], &[])], &[]);
+        inventory(&[repository("a", &["v1=one", "v2=two"], &[]), repository("b", &["v1=one"], &[])], &[]);
     inventory.repositories[0].tags.push(Tag { name: "zz".parse().unwrap(), state: TagState::Doubtful });
-    let verdict = |keep| Verdict { keep, reasons: Vec::new() };
+    let verdict = |keep| Verdict { keep, reasons: smallvec::SmallVec::new() };
     let verdicts = [vec![verdict(true), verdict(false), verdict(false)], vec![verdict(false)]];
     let taken = tags(&inventory, &verdicts);
     assert_eq!(taken, [removed("a", "v2", "two"), removed("b", "v1", "one")], "a doubtful tag never goes");
@@ -319,7 +323,7 @@ fn what_is_gone_is_gone_from_the_inventory_and_nothing_else() {
     let mut a = repository("a", &["v1=one", "v2=two"], &["one", "two"]);
     a.layers = vec![digest("layer")];
     let b = a.clone();
-    let inventory = inventory(vec![a, Repository { name: repo("b"), ..b }], &[]);
+    let inventory = inventory(&[a, Repository { name: repo("b"), ..b }], &[]);
     let gone = [
         removed("a", "v1", "one"),
         Expected { place: revision("a", "one"), link: None },
@@ -327,7 +331,7 @@ fn what_is_gone_is_gone_from_the_inventory_and_nothing_else() {
     ];
     let left = without(inventory.clone(), &gone);
     assert_eq!(left.repositories[0].tags, inventory.repositories[0].tags[1..]);
-    assert_eq!(left.repositories[0].revisions, [digest("two")]);
+    assert_eq!(left.repositories[0].revisions, [left.digests.id(&digest("two")).unwrap()]);
     assert_eq!(left.repositories[0].layers, []);
     assert_eq!(left.repositories[1].tags.len(), 2);
     assert_eq!(left.repositories[1].revisions.len(), 2);
@@ -340,7 +344,7 @@ fn a_repository_is_empty_without_tags_and_manifests_unless_in_doubt() {
     layers_only.layers = vec![digest("layer")];
     let in_doubt = Repository { in_doubt: true, ..repository("e", &[], &[]) };
     let inventory = inventory(
-        vec![
+        &[
             repository("a", &[], &[]),
             layers_only,
             repository("c", &["v1=x"], &[]),
@@ -350,46 +354,64 @@ fn a_repository_is_empty_without_tags_and_manifests_unless_in_doubt() {
         &[],
     );
     let empty: Vec<&str> =
-        empty_repositories(&inventory, &[]).into_iter().map(|it| it.name.as_str()).collect();
+        empty_repositories(&inventory, []).into_iter().map(|it| it.name.as_str()).collect();
     assert_eq!(empty, ["a", "b"]);
+}
+
+/// Blobs by name, last touched some minutes ago.
+fn ages(digests: &mut Digests, blobs: &[(&str, i64)]) -> Vec<BlobAge> {
+    let age = |(name, minutes_ago): &(&str, i64)| BlobAge {
+        blob: digests.intern(&digest(name)),
+        newest: at(*minutes_ago),
+        size_bytes: 1,
+        allocated_bytes: 512,
+    };
+    blobs.iter().map(age).collect()
 }
 
 #[test]
 fn a_blob_goes_when_it_and_every_link_to_it_are_old() {
-    let blob = |name: &str, minutes_ago| BlobAge {
-        digest: digest(name),
-        newest: at(minutes_ago),
-        size_bytes: 1,
-        allocated_bytes: 512,
-    };
-    let layer = |repository: &str, name: &str| Place::Layer(repo(repository), digest(name));
-    let ages = vec![
-        blob("old", 600),
-        blob("young", 10),
-        blob("old, linked long ago", 600),
-        blob("old, linked just now by one", 600),
-        blob("old, without a link", 600),
-        blob("to come", -600),
+    let mut digests = Digests::default();
+    let mut plan = Blobs::default();
+    let blobs = [
+        ("old", 600),
+        ("young", 10),
+        ("old, linked long ago", 600),
+        ("old, linked just now by one", 600),
+        ("old, without a link", 600),
+        ("to come", -600),
     ];
+    plan.by_age(&ages(&mut digests, &blobs), hour());
     let links = [
-        (layer("a", "old, linked long ago"), Some(at(500))),
-        (layer("a", "old, linked just now by one"), Some(at(500))),
-        (layer("b", "old, linked just now by one"), Some(at(3))),
-        (layer("c", "old, linked just now by one"), Some(at(400))),
-        (layer("a", "old, without a link"), None),
-        (layer("a", "another"), Some(at(0))),
+        ("old, linked long ago", Some(at(500))),
+        ("old, linked just now by one", Some(at(500))),
+        ("old, linked just now by one", Some(at(3))),
+        ("old, linked just now by one", Some(at(400))),
+        ("old, without a link", None),
+        ("another", Some(at(-700))),
     ];
-    let plan = blobs(ages, links.iter().map(|(place, at)| (place, *at)), hour());
-    let names = |ages: &[BlobAge]| -> Vec<Digest> { ages.iter().map(|age| age.digest.clone()).collect() };
-    assert_eq!(names(&plan.due), ["old", "old, linked long ago", "old, without a link"].map(digest));
-    assert_eq!(names(&plan.held), ["young", "old, linked just now by one", "to come"].map(digest));
+    plan.by_links(links.map(|(name, at)| (digests.intern(&digest(name)), at)), hour());
+    let names = |ids: Vec<Id>| -> Vec<Digest> { ids.into_iter().map(|id| digests.get(id)).collect() };
+    let due = plan.due.iter().map(|due| due.blob).collect();
+    assert_eq!(names(due), ["old", "old, linked long ago", "old, without a link"].map(digest));
+    assert_eq!(names(plan.held), ["young", "to come", "old, linked just now by one"].map(digest));
     assert_eq!(plan.held_until, Some(at(-60)));
 }
 
 #[test]
 fn a_link_that_cannot_be_dated_holds_its_blob() {
-    let age = BlobAge { digest: digest("blob"), newest: at(600), size_bytes: 1, allocated_bytes: 512 };
-    let links = [(Place::Layer(repo("a"), digest("blob")), Some(Timestamp::MAX))];
-    let plan = blobs(vec![age], links.iter().map(|(place, at)| (place, *at)), hour());
+    let mut digests = Digests::default();
+    let mut plan = Blobs::default();
+    plan.by_age(&ages(&mut digests, &[("blob", 600)]), hour());
+    plan.by_links([(digests.intern(&digest("blob")), Some(Timestamp::MAX))], hour());
     assert_eq!((plan.due.len(), plan.held.len()), (0, 1));
+}
+
+#[test]
+fn a_younger_link_prolongs_the_wait() {
+    let mut digests = Digests::default();
+    let mut plan = Blobs::default();
+    plan.by_age(&ages(&mut digests, &[("blob", 50)]), hour());
+    plan.by_links([(digests.intern(&digest("blob")), Some(at(20)))], hour());
+    assert_eq!(plan.held_until, Some(at(-40)));
 }

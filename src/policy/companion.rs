@@ -1,12 +1,20 @@
 //! Tags that only serve another image: signatures, attestations, SBOMs, lists of referrers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use crate::model::{Algorithm, Digest, Manifest, Repository, Tag};
+use crate::model::{Algorithm, Digest, Id, Inventory, Manifest, Repository, Tag};
+
+/// The image that a companion tag serves.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) image: Digest,
+    /// `None` when nothing in the store names it, except for its companions.
+    pub(super) id: Option<Id>,
+}
 
 /// The images that a repository's companion tags serve.
 #[derive(Debug)]
-pub(super) struct Companions(Vec<Option<Digest>>);
+pub(super) struct Companions(Vec<Option<Box<Subject>>>);
 
 impl Companions {
     /// Finds the companion tags, by their name (`sha256-<hex>`, the fallback of the OCI referrers
@@ -15,37 +23,36 @@ impl Companions {
     ///
     /// The fallback is always an index, empty or of manifests with that subject; any other image under
     /// such a name is one that somebody tagged with a hash of its content, and ranks as any other.
-    pub(super) fn of(repository: &Repository, manifests: &HashMap<Digest, Manifest>) -> Self {
-        let tagged: HashSet<&Digest> = repository.tags.iter().filter_map(Tag::digest).collect();
-        let here =
-            |digest: &Digest| repository.revisions.binary_search(digest).is_ok() || tagged.contains(digest);
+    pub(super) fn of(repository: &Repository, inventory: &Inventory) -> Self {
+        let manifests = &inventory.manifests;
+        let tagged: HashSet<Id> = repository.tagged().collect();
+        let here = |id: Id| repository.revisions.binary_search(&id).is_ok() || tagged.contains(&id);
         let subject = |tag: &Tag| {
-            let digest = tag.digest()?;
-            let manifest = manifests.get(digest);
-            let lists_referrers_of = |image: &Digest, index: &Manifest| {
-                let refers = |child: &Digest| {
-                    manifests.get(child).is_some_and(|it| it.subject.as_ref() == Some(image))
+            let id = tag.digest()?;
+            let manifest = manifests.get(&id);
+            let lists_referrers_of = |image: Option<Id>, index: &Manifest| {
+                let refers = |child: Id| {
+                    image.is_some() && manifests.get(&child).is_some_and(|it| it.subject == image)
                 };
                 index.is_index()
-                    && (index.children.is_empty() || index.children.iter().any(|child| refers(&child.digest)))
+                    && (index.children.is_empty() || index.children.iter().any(|child| refers(*child)))
             };
-            let by_name = by_name(tag.name.as_str()).filter(|name| match name.kind {
-                Kind::Artifact => true,
-                Kind::Bare => manifest.is_some_and(|index| lists_referrers_of(&name.image, index)),
-            });
-            let by_subject = || {
-                let subject = manifest?.subject.as_ref()?;
-                // A manifest that refers to itself, or an image that serves a missing one, is an image.
-                (subject != digest && here(subject)).then(|| subject.clone())
-            };
-            by_name.map(|name| name.image).or_else(by_subject)
+            if let Some(name) = by_name(tag.name.as_str()) {
+                let id = inventory.digests.id(&name.image);
+                if name.kind == Kind::Artifact || manifest.is_some_and(|it| lists_referrers_of(id, it)) {
+                    return Some(Box::new(Subject { image: name.image, id }));
+                }
+            }
+            // A manifest that refers to itself, or an image that serves a missing one, is an image.
+            let subject = manifest?.subject.filter(|subject| *subject != id && here(*subject))?;
+            Some(Box::new(Subject { image: inventory.digest(subject), id: Some(subject) }))
         };
         Self(repository.tags.iter().map(subject).collect())
     }
 
     /// The image that a tag serves, by the tag's position.
-    pub(super) fn subject(&self, at: usize) -> Option<&Digest> {
-        self.0[at].as_ref()
+    pub(super) fn subject(&self, at: usize) -> Option<&Subject> {
+        self.0[at].as_deref()
     }
 }
 

@@ -8,12 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use smallvec::{SmallVec, smallvec};
 
 pub use reason::Reason;
 
 use crate::gc::mark::Graph;
-use crate::model::{Digest, Manifest, Repository, Tag, TagState};
-use companion::Companions;
+use crate::model::{Id, Inventory, Repository, Tag, TagState};
+use companion::{Companions, Subject};
 
 /// What is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,33 +43,28 @@ pub struct Verdict {
     /// Whether it stays.
     pub keep: bool,
     /// Why; never empty.
-    pub reasons: Vec<Reason>,
+    pub reasons: SmallVec<[Reason; 1]>,
 }
 
 impl Verdict {
     fn keep(reason: Reason) -> Self {
-        Self { keep: true, reasons: vec![reason] }
+        Self { keep: true, reasons: smallvec![reason] }
     }
 
     fn remove(reason: Reason) -> Self {
-        Self { keep: false, reasons: vec![reason] }
+        Self { keep: false, reasons: smallvec![reason] }
     }
 }
 
 impl Policy {
-    /// Decides on every tag of a repository, in the order of its tags.
-    pub fn evaluate<'a>(
-        &self,
-        repository: &'a Repository,
-        manifests: &'a HashMap<Digest, Manifest>,
-        now: Timestamp,
-    ) -> Vec<Verdict> {
+    /// Decides on every tag of a repository of the inventory, in the order of its tags.
+    pub fn evaluate(&self, repository: &Repository, inventory: &Inventory, now: Timestamp) -> Vec<Verdict> {
         let tags = &repository.tags;
         if repository.in_doubt {
             return tags.iter().map(|_| Verdict::keep(Reason::InDoubt)).collect();
         }
-        let graph = Graph::of(repository, manifests);
-        let companions = Companions::of(repository, manifests);
+        let graph = Graph::of(repository, &inventory.manifests);
+        let companions = Companions::of(repository, inventory);
         let mut verdicts: Vec<Option<Verdict>> = vec![None; tags.len()];
 
         let mut ranked: Vec<(usize, Timestamp)> = Vec::with_capacity(tags.len());
@@ -83,8 +79,8 @@ impl Policy {
         ranked.sort_by(|(a, pushed_a), (b, pushed_b)| {
             pushed_b.cmp(pushed_a).then_with(|| natural(&tags[*b], &tags[*a]))
         });
-        let mut kept: HashSet<&Digest> = HashSet::new();
-        let mut gone: HashSet<&Digest> = HashSet::new();
+        let mut kept: HashSet<Id> = HashSet::new();
+        let mut gone: HashSet<Id> = HashSet::new();
         for (rank, (at, _)) in (1_u32..).zip(ranked) {
             let stays = rank <= self.keep_last;
             graph.extend(if stays { &mut kept } else { &mut gone }, tags[at].digest());
@@ -97,45 +93,47 @@ impl Policy {
 
         // Companions by the image they serve. One may itself have companions, so whatever comes to
         // stay is looked up in turn.
-        let mut serving: HashMap<&Digest, Vec<usize>> = HashMap::new();
+        let mut serving: HashMap<Id, Vec<usize>> = HashMap::new();
         for at in 0..tags.len() {
-            if let Some(subject) = companions.subject(at) {
-                serving.entry(subject).or_default().push(at);
+            if let Some(image) = companions.subject(at).and_then(|subject| subject.id) {
+                serving.entry(image).or_default().push(at);
             }
         }
-        let follow = |mut stays: Vec<&'a Digest>,
-                      kept: &mut HashSet<&'a Digest>,
-                      verdicts: &mut [Option<Verdict>]| {
+        let follow = |mut stays: Vec<Id>, kept: &mut HashSet<Id>, verdicts: &mut [Option<Verdict>]| {
             while let Some(image) = stays.pop() {
-                for &at in serving.get(image).into_iter().flatten() {
-                    verdicts[at]
-                        .get_or_insert_with(|| Verdict::keep(Reason::FollowsImage { image: image.clone() }));
+                for &at in serving.get(&image).into_iter().flatten() {
+                    let follows = || Reason::FollowsImage { image: Box::new(inventory.digest(image)) };
+                    verdicts[at].get_or_insert_with(|| Verdict::keep(follows()));
                     stays.extend(graph.extend(kept, tags[at].digest()));
                 }
             }
         };
         if self.untagged_stay {
-            graph.extend(&mut kept, &repository.revisions);
+            graph.extend(&mut kept, repository.revisions.iter().copied());
         }
         follow(kept.iter().copied().collect(), &mut kept, &mut verdicts);
         // Then those whose image may be on its way; what follows them follows too. Those that serve
         // one of them come last: they follow it, unless they only serve each other.
-        let mut young: Vec<(usize, &Digest)> = (0..tags.len())
+        let is_among =
+            |subject: &Subject, these: &HashSet<Id>| subject.id.is_some_and(|id| these.contains(&id));
+        let mut young: Vec<(usize, &Subject)> = (0..tags.len())
             .filter(|at| verdicts[*at].is_none() && self.is_young(&tags[*at], now))
             .filter_map(|at| Some((at, companions.subject(at)?)))
-            .filter(|(_, subject)| !gone.contains(subject))
+            .filter(|(_, subject)| !is_among(subject, &gone))
             .collect();
         let served = graph.closure(young.iter().filter_map(|(at, _)| tags[*at].digest()));
-        young.sort_by_key(|(_, subject)| served.contains(subject));
+        young.sort_by_key(|(_, subject)| is_among(subject, &served));
         for (at, subject) in young {
             if verdicts[at].is_none() {
-                verdicts[at] = Some(Verdict::keep(Reason::ImageMayCome { image: subject.clone() }));
+                verdicts[at] =
+                    Some(Verdict::keep(Reason::ImageMayCome { image: Box::new(subject.image.clone()) }));
                 follow(graph.extend(&mut kept, tags[at].digest()), &mut kept, &mut verdicts);
             }
         }
         for (at, verdict) in verdicts.iter_mut().enumerate() {
-            if let (None, Some(image)) = (&verdict, companions.subject(at)) {
-                *verdict = Some(Verdict::remove(Reason::ImageGone { image: image.clone() }));
+            if let (None, Some(subject)) = (&verdict, companions.subject(at)) {
+                let image = Box::new(subject.image.clone());
+                *verdict = Some(Verdict::remove(Reason::ImageGone { image }));
             }
         }
         verdicts

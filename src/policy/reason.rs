@@ -20,12 +20,12 @@ pub enum Reason {
     /// Stays: a companion of an image that stays.
     FollowsImage {
         /// The image.
-        image: Digest,
+        image: Box<Digest>,
     },
     /// Stays: a young companion of an image that is not there (yet).
     ImageMayCome {
         /// The image.
-        image: Digest,
+        image: Box<Digest>,
     },
     /// Stays: something about the repository cannot be trusted.
     InDoubt,
@@ -39,7 +39,7 @@ pub enum Reason {
     /// Goes: a companion of an image that goes or is gone.
     ImageGone {
         /// The image.
-        image: Digest,
+        image: Box<Digest>,
     },
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Descriptor;
+use crate::model::{Descriptor, Digest, Document};
 
 const NOW: i64 = 1_900_000_000;
 
@@ -25,9 +25,9 @@ fn now() -> Timestamp {
 /// A repository in the making, with names for its digests so that a table can be read.
 #[derive(Clone, Debug, Default)]
 struct Fixture {
-    tags: Vec<Tag>,
+    tags: Vec<Tag<Digest>>,
     revisions: Vec<Digest>,
-    manifests: HashMap<Digest, Manifest>,
+    manifests: HashMap<Digest, Document>,
     names: BTreeMap<String, String>,
     in_doubt: bool,
 }
@@ -37,7 +37,7 @@ impl Fixture {
     fn manifest(&mut self, name: &str, children: &[&str], subject: Option<&str>) -> &mut Self {
         let descriptor =
             |name: &&str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
-        let manifest = Manifest {
+        let manifest = Document {
             size_bytes: 100,
             children: children.iter().map(descriptor).collect(),
             blobs: Box::default(),
@@ -76,7 +76,16 @@ impl Fixture {
         self
     }
 
-    fn repository(&self) -> Repository {
+    /// What a tag names.
+    fn target(&self, tag: &str) -> &Digest {
+        let state = self.tags.iter().find(|it| it.name.as_str() == tag).map(|it| &it.state);
+        match state {
+            Some(TagState::Linked { digest, .. }) => digest,
+            other => panic!("{tag}: {other:?}"),
+        }
+    }
+
+    fn inventory(&self) -> Inventory {
         let mut repository = Repository {
             name: "team/app".parse().unwrap(),
             tags: self.tags.clone(),
@@ -88,12 +97,13 @@ impl Fixture {
         repository.revisions.sort_unstable();
         repository.revisions.dedup();
         repository.tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        repository
+        Inventory::of([&repository], &self.manifests, &[])
     }
 
     fn verdicts(&self, policy: Policy) -> Vec<(String, Verdict)> {
-        let repository = self.repository();
-        let verdicts = policy.evaluate(&repository, &self.manifests, now());
+        let inventory = self.inventory();
+        let repository = &inventory.repositories[0];
+        let verdicts = policy.evaluate(repository, &inventory, now());
         assert_eq!(verdicts.len(), repository.tags.len());
         repository.tags.iter().map(|tag| tag.name.to_string()).zip(verdicts).collect()
     }
@@ -328,10 +338,7 @@ fn fixtures() -> impl Strategy<Value = Fixture> {
 proptest! {
     #[test]
     fn every_tag_has_a_verdict_and_every_verdict_a_reason(fixture in fixtures(), keep in 0_u32..12) {
-        let repository = fixture.repository();
-        let verdicts = policy(keep).evaluate(&repository, &fixture.manifests, now());
-        prop_assert_eq!(verdicts.len(), repository.tags.len());
-        for verdict in &verdicts {
+        for (_, verdict) in fixture.verdicts(policy(keep)) {
             prop_assert!(!verdict.reasons.is_empty());
             let keeps = |reason: &Reason| !matches!(reason, Reason::BeyondKeepLast { .. } | Reason::ImageGone { .. });
             prop_assert!(verdict.reasons.iter().all(|reason| keeps(reason) == verdict.keep), "{:?}", verdict);
@@ -365,13 +372,13 @@ proptest! {
     fn a_companion_follows_an_image_that_stays(fixture in fixtures(), keep in 0_u32..12) {
         let verdicts: BTreeMap<String, Verdict> = fixture.verdicts(policy(keep)).into_iter().collect();
         for (tag, verdict) in &verdicts {
-            let target = fixture.tags.iter().find(|it| it.name.as_str() == tag).and_then(Tag::digest).unwrap();
+            let target = fixture.target(tag);
             // Whatever else a bare `sha256-<hex>` names, an empty list is one of referrers.
-            let lists = fixture.manifests.get(target).is_some_and(|it| it.is_index() && it.children.is_empty());
+            let lists = fixture.manifests.get(target).is_some_and(|it| it.blobs.is_empty() && it.children.is_empty() && it.subject.is_none());
             if let Some(Ok(subject)) = tag.strip_prefix("sha256-").filter(|_| lists || tag.contains('.')).map(|rest| {
                 Digest::from_parts(crate::model::Algorithm::Sha256, rest.trim_end_matches(".sig"))
             }) {
-                let stays = fixture.tags.iter().any(|it| it.digest() == Some(&subject) && verdicts[it.name.as_str()].keep);
+                let stays = verdicts.iter().any(|(tag, it)| it.keep && *fixture.target(tag) == subject);
                 prop_assert!(verdict.keep || !stays, "{} goes, its image stays", tag);
             }
         }
@@ -379,15 +386,17 @@ proptest! {
 
     #[test]
     fn reasons_agree_with_what_the_kept_tags_reach(fixture in fixtures(), keep in 0_u32..12) {
-        let repository = fixture.repository();
-        let verdicts = policy(keep).evaluate(&repository, &fixture.manifests, now());
+        let inventory = fixture.inventory();
+        let repository = &inventory.repositories[0];
+        let verdicts = policy(keep).evaluate(repository, &inventory, now());
         let tagged = repository.tags.iter().zip(&verdicts);
         let stays = tagged.clone().filter(|(_, verdict)| verdict.keep).filter_map(|(tag, _)| tag.digest());
-        let reached = Graph::of(&repository, &fixture.manifests).closure(stays);
+        let reached = Graph::of(repository, &inventory.manifests).closure(stays);
+        let reached = |image: &Digest| inventory.digests.id(image).is_some_and(|id| reached.contains(&id));
         for (tag, verdict) in tagged {
             match &verdict.reasons[0] {
-                Reason::FollowsImage { image } => prop_assert!(reached.contains(image), "{}", tag.name),
-                Reason::ImageGone { image } => prop_assert!(!reached.contains(image), "{}", tag.name),
+                Reason::FollowsImage { image } => prop_assert!(reached(image), "{}", tag.name),
+                Reason::ImageGone { image } => prop_assert!(!reached(image), "{}", tag.name),
                 _ => {}
             }
         }
@@ -432,12 +441,13 @@ proptest! {
 
     #[test]
     fn the_order_of_the_input_decides_nothing(fixture in fixtures(), keep in 0_u32..12, seed in any::<u64>()) {
-        let repository = fixture.repository();
+        let inventory = fixture.inventory();
+        let repository = &inventory.repositories[0];
         let mut shuffled = repository.clone();
         let key = |tag: &Tag| Digest::of(format!("{seed}{}", tag.name).as_bytes());
         shuffled.tags.sort_by_key(key);
         let verdicts = |repository: &Repository| -> BTreeMap<String, (bool, Option<Reason>)> {
-            let verdicts = policy(keep).evaluate(repository, &fixture.manifests, now());
+            let verdicts = policy(keep).evaluate(repository, &inventory, now());
             // Of two young orphans that serve each other, the first is kept for its age and the other follows
             // it; both stay, so only an image's reason has to be the same.
             let reason = |verdict: &Verdict| {
@@ -446,7 +456,7 @@ proptest! {
             };
             repository.tags.iter().zip(&verdicts).map(|(tag, it)| (tag.name.to_string(), (it.keep, reason(it)))).collect()
         };
-        prop_assert_eq!(verdicts(&repository), verdicts(&shuffled));
+        prop_assert_eq!(verdicts(repository), verdicts(&shuffled));
     }
 }
 

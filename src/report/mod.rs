@@ -9,6 +9,7 @@ use std::io;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use crate::check::Broken;
 use crate::model::{Digest, Problem, RepoName, TagName};
@@ -126,7 +127,7 @@ pub struct TagReport {
     /// What the policy said.
     pub decision: Decision,
     /// Why; never empty.
-    pub reasons: Vec<Reason>,
+    pub reasons: SmallVec<[Reason; 1]>,
     /// What came of it.
     pub outcome: Outcome,
 }

@@ -9,7 +9,7 @@ use super::io::Kind;
 use super::links::{self, Link};
 use super::scan::unreadable;
 use super::{Store, layout};
-use crate::model::{BlobAge, Code, Digest, LinkAge, Place, Problem, Severity};
+use crate::model::{BlobAge, Code, Digest, Digests, Id, LinkAge, Place, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
 /// Ages of blobs.
@@ -18,17 +18,18 @@ pub struct BlobAges {
     /// Those that have data.
     pub blobs: Vec<BlobAge>,
     /// Directories without data, and when they were last touched.
-    pub hollow: Vec<(Digest, Timestamp)>,
+    pub hollow: Vec<(Id, Timestamp)>,
     /// What could not be looked at.
     pub problems: Vec<Problem>,
 }
 
-/// How many files are looked at before the answers are gone through.
-pub(super) const PART: usize = 8192;
+/// How many files are looked at before the answers are gone through, so that what is under way does
+/// not grow with the store.
+pub const PART: usize = 8192;
 
 enum Aged {
     Blob(BlobAge),
-    Hollow(Digest, Timestamp),
+    Hollow(Id, Timestamp),
     Unknown(Box<Problem>),
 }
 
@@ -37,7 +38,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn link_ages(&self, places: &[Place], stop: &Stop) -> Result<Vec<LinkAge>, Interrupted> {
+    pub fn link_ages(
+        &self,
+        places: impl IntoIterator<Item = Place>,
+        stop: &Stop,
+    ) -> Result<Vec<LinkAge>, Interrupted> {
         self.by_parent(places, |dir, place| {
             stop.check()?;
             let dir = match dir {
@@ -78,23 +83,28 @@ impl Store {
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn bad_links(&self, places: &[Place], stop: &Stop) -> Result<Vec<Problem>, Interrupted> {
-        let looks_good = self.by_parent(places, |dir, place| {
+    pub fn bad_links(
+        &self,
+        places: impl IntoIterator<Item = Place>,
+        stop: &Stop,
+    ) -> Result<Vec<Problem>, Interrupted> {
+        let odd = self.by_parent(places, |dir, place| {
             stop.check()?;
             let length = match place {
                 Place::Tag(..) => None,
                 Place::Revision(_, digest) | Place::Layer(_, digest) => Some(digest.to_string().len() as u64),
             };
             let stat = dir.ok().map(|dir| self.io.stat(dir, &layout::link(place)));
-            Ok(matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length))
+            let good =
+                matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length);
+            Ok((!good).then(|| place.clone()))
         })?;
-        let odd: Vec<Place> =
-            places.iter().zip(looks_good).filter(|(_, good)| !good).map(|(place, _)| place.clone()).collect();
+        let odd: Vec<Place> = odd.into_iter().flatten().collect();
         if odd.is_empty() {
             return Ok(Vec::new());
         }
         stop.wait(super::scan::WRITE_IN_PROGRESS)?;
-        let ages = self.link_ages(&odd, stop)?;
+        let ages = self.link_ages(odd, stop)?;
         Ok(ages
             .into_iter()
             .filter_map(|age| match age {
@@ -112,11 +122,11 @@ impl Store {
     /// [`Interrupted`] when a stop was asked for.
     pub fn link_times(
         &self,
-        places: &[Place],
+        places: impl IntoIterator<Item = Place>,
         stop: &Stop,
     ) -> Result<(Vec<Option<Timestamp>>, Vec<Problem>), Interrupted> {
         let problem = |path: String, place: &Place, error: &io::Error| {
-            (Some(Timestamp::MAX), Some(unreadable(path.as_ref(), Some(place.repository()), error)))
+            (Some(Timestamp::MAX), Some(Box::new(unreadable(path.as_ref(), Some(place.repository()), error))))
         };
         let looked = self.by_parent(places, |dir, place| {
             stop.check()?;
@@ -134,7 +144,7 @@ impl Store {
             })
         })?;
         let (times, problems): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
-        Ok((times, problems.into_iter().flatten().collect()))
+        Ok((times, problems.into_iter().flatten().map(|problem| *problem).collect()))
     }
 
     /// Ages and sizes of blobs: two stats each. A blob that is gone has no entry, and a directory
@@ -142,21 +152,21 @@ impl Store {
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn blob_ages(&self, digests: &[Digest], stop: &Stop) -> Result<BlobAges, Interrupted> {
-        let age = |digest: &Digest| {
+    pub fn blob_ages(&self, digests: &Digests, blobs: &[Id], stop: &Stop) -> Result<BlobAges, Interrupted> {
+        let age = |blob: &Id| {
             stop.check()?;
-            let dir = format!("{}/{}", layout::BLOBS, layout::blob_dir(digest));
+            let dir = format!("{}/{}", layout::BLOBS, layout::blob_dir(&digests.get(*blob)));
             let data = self.io.stat(&self.root, &format!("{dir}/data"));
             let holder = self.io.stat(&self.root, &dir);
             Ok(match (data, holder) {
                 (Ok(data), Ok(holder)) => Some(Aged::Blob(BlobAge {
-                    digest: digest.clone(),
+                    blob: *blob,
                     newest: data.modified.max(data.changed).max(holder.modified),
                     size_bytes: data.size_bytes,
                     allocated_bytes: data.allocated_bytes,
                 })),
                 (Err(error), Ok(holder)) if error.kind() == io::ErrorKind::NotFound => {
-                    Some(Aged::Hollow(digest.clone(), holder.modified.max(holder.changed)))
+                    Some(Aged::Hollow(*blob, holder.modified.max(holder.changed)))
                 }
                 (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => None,
                 (Err(error), _) | (_, Err(error)) => {
@@ -165,16 +175,13 @@ impl Store {
             })
         };
         let mut found = BlobAges::default();
-        // A part at a time, so that what is under way never grows with the store.
-        for part in digests.chunks(PART) {
-            let ages: Vec<Option<Aged>> =
-                self.pool.install(|| part.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
-            for age in ages.into_iter().flatten() {
-                match age {
-                    Aged::Blob(age) => found.blobs.push(age),
-                    Aged::Hollow(digest, touched) => found.hollow.push((digest, touched)),
-                    Aged::Unknown(problem) => found.problems.push(*problem),
-                }
+        let ages: Vec<Option<Aged>> =
+            self.pool.install(|| blobs.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
+        for age in ages.into_iter().flatten() {
+            match age {
+                Aged::Blob(age) => found.blobs.push(age),
+                Aged::Hollow(blob, touched) => found.hollow.push((blob, touched)),
+                Aged::Unknown(problem) => found.problems.push(*problem),
             }
         }
         Ok(found)
@@ -185,26 +192,48 @@ impl Store {
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn lost_blobs(&self, blobs: &[(Digest, u64)], stop: &Stop) -> Result<Vec<Digest>, Interrupted> {
-        let lost = |(digest, size): &(Digest, u64)| {
+    pub fn lost_blobs(
+        &self,
+        digests: &Digests,
+        blobs: &[(Id, u64)],
+        stop: &Stop,
+    ) -> Result<Vec<Id>, Interrupted> {
+        let lost = |(blob, size): &(Id, u64)| {
             stop.check()?;
-            let data = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(digest));
+            let data = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(&digests.get(*blob)));
             let there = self
                 .io
                 .stat(&self.root, &data)
                 .is_ok_and(|data| data.kind == Kind::File && (*size == 0 || data.size_bytes == *size));
-            Ok((!there).then(|| digest.clone()))
+            Ok((!there).then_some(*blob))
         };
-        let lost: Vec<Option<Digest>> =
+        let lost: Vec<Option<Id>> =
             self.pool.install(|| blobs.par_iter().map(lost).collect::<Result<_, Interrupted>>())?;
         Ok(lost.into_iter().flatten().collect())
     }
 
-    /// Runs something on each place, with its parent directory opened once for all places in it.
+    /// Runs something on each place, a part of them at a time, with a parent directory opened once for
+    /// all places in it.
     pub(super) fn by_parent<T: Send>(
         &self,
-        places: &[Place],
+        places: impl IntoIterator<Item = Place>,
         act: impl Fn(Result<&super::Dir, &io::Error>, &Place) -> Result<T, Interrupted> + Sync,
+    ) -> Result<Vec<T>, Interrupted> {
+        let mut places = places.into_iter();
+        let mut done = Vec::with_capacity(places.size_hint().0);
+        loop {
+            let part: Vec<Place> = places.by_ref().take(PART).collect();
+            if part.is_empty() {
+                return Ok(done);
+            }
+            done.append(&mut self.part_by_parent(&part, &act)?);
+        }
+    }
+
+    fn part_by_parent<T: Send>(
+        &self,
+        places: &[Place],
+        act: &(impl Fn(Result<&super::Dir, &io::Error>, &Place) -> Result<T, Interrupted> + Sync),
     ) -> Result<Vec<T>, Interrupted> {
         let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
         let group = |group: &&[Place]| -> Result<Vec<T>, Interrupted> {

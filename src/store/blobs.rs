@@ -1,6 +1,7 @@
 //! Names of all blobs: a listing for each shard, nothing opened or stat'ed below it.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -8,15 +9,27 @@ use super::Store;
 use super::io::Kind;
 use super::layout;
 use super::scan::{odd, unreadable};
-use crate::model::{Algorithm, Code, Digest, Problem, Severity};
+use crate::model::{Algorithm, Code, Digest, Digests, Id, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
 impl Store {
-    /// Every blob's digest, sorted, with what was not as expected.
+    /// Every blob, sorted by number, with what was not as expected.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn list_blobs(&self, stop: &Stop) -> Result<(Vec<Digest>, Vec<Problem>), Interrupted> {
+    pub fn list_blobs(
+        &self,
+        digests: &mut Digests,
+        stop: &Stop,
+    ) -> Result<(Vec<Id>, Vec<Problem>), Interrupted> {
+        self.list_blobs_into(&Mutex::new(digests), stop)
+    }
+
+    pub(super) fn list_blobs_into(
+        &self,
+        digests: &Mutex<&mut Digests>,
+        stop: &Stop,
+    ) -> Result<(Vec<Id>, Vec<Problem>), Interrupted> {
         let mut problems = Vec::new();
         let top = format!("{}/{}", layout::BLOBS, Algorithm::Sha256.as_str());
         let shards = self.io.open_dir(&self.root, &top).and_then(|dir| {
@@ -33,22 +46,23 @@ impl Store {
                 return Ok((Vec::new(), problems));
             }
         };
-        let shard = |entry: &super::Entry| -> Result<(Vec<Digest>, Vec<Problem>), Interrupted> {
+        let shard = |entry: &super::Entry| -> Result<(Vec<Id>, Vec<Problem>), Interrupted> {
             stop.check()?;
-            let mut digests = Vec::new();
+            let mut found = Vec::new();
             let mut problems = Vec::new();
             let path = dir.path().join(&entry.name);
             if entry.kind != Kind::Dir {
                 problems.push(odd(Severity::Warning, Code::OddKind, None, &path, "not a directory of blobs"));
-                return Ok((digests, problems));
+                return Ok((found, problems));
             }
             match self.io.open_dir(&dir, &entry.name).and_then(|shard| self.io.list(&shard)) {
                 Ok(blobs) => {
-                    digests.reserve(blobs.len());
+                    found.reserve(blobs.len());
+                    let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
                     for blob in blobs {
                         match Digest::from_parts(Algorithm::Sha256, &blob.name) {
                             Ok(digest) if blob.kind == Kind::Dir && blob.name.starts_with(&entry.name) => {
-                                digests.push(digest);
+                                found.push(digests.intern(&digest));
                             }
                             _ => problems.push(odd(
                                 Severity::Warning,
@@ -62,13 +76,13 @@ impl Store {
                 }
                 Err(error) => problems.push(unreadable(&path, None, &error)),
             }
-            Ok((digests, problems))
+            Ok((found, problems))
         };
         let shards: Vec<_> =
             self.pool.install(|| shards.par_iter().map(shard).collect::<Result<_, Interrupted>>())?;
-        let mut blobs = Vec::with_capacity(shards.iter().map(|(digests, _)| digests.len()).sum());
-        for (digests, odd) in shards {
-            blobs.extend(digests);
+        let mut blobs = Vec::with_capacity(shards.iter().map(|(found, _)| found.len()).sum());
+        for (found, odd) in shards {
+            blobs.extend(found);
             problems.extend(odd);
         }
         blobs.sort_unstable();

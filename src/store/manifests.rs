@@ -7,14 +7,14 @@ use rayon::prelude::*;
 
 use super::Store;
 use super::layout;
-use crate::model::{Code, Digest, Manifest, ManifestError, Problem, Severity};
+use crate::model::{Code, Digest, Document, ManifestError, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
 /// What the bytes behind a digest turned out to be.
 #[derive(Debug)]
 pub(super) enum ManifestRead {
     /// A manifest.
-    Manifest(Manifest),
+    Manifest(Document),
     /// A plain blob: an index may list those.
     Blob,
     /// Not there.
@@ -24,7 +24,7 @@ pub(super) enum ManifestRead {
 }
 
 impl Store {
-    /// Reads manifests: one open and one read each.
+    /// Reads manifests, in their order: one open and one read each.
     ///
     /// The registry 2.8 and 3.0 write a manifest's bytes in place, so what does not match its digest
     /// is read once more after `patience` before it is called damaged.
@@ -34,16 +34,16 @@ impl Store {
         must_be_manifests: bool,
         patience: Duration,
         stop: &Stop,
-    ) -> Result<Vec<(Digest, ManifestRead)>, Interrupted> {
+    ) -> Result<Vec<ManifestRead>, Interrupted> {
         let read = |digest: &Digest| {
             stop.check()?;
-            Ok((digest.clone(), self.read_manifest(digest, must_be_manifests)))
+            Ok(self.read_manifest(digest, must_be_manifests))
         };
-        let mut reads: Vec<(Digest, ManifestRead)> =
+        let mut reads: Vec<ManifestRead> =
             self.pool.install(|| wanted.par_iter().map(read).collect::<Result<_, Interrupted>>())?;
-        if reads.iter().any(|(_, read)| matches!(read, ManifestRead::Doubt(_))) {
+        if reads.iter().any(|read| matches!(read, ManifestRead::Doubt(_))) {
             stop.wait(patience)?;
-            for (digest, read) in &mut reads {
+            for (digest, read) in wanted.iter().zip(&mut reads) {
                 if matches!(read, ManifestRead::Doubt(_)) {
                     *read = self.read_manifest(digest, must_be_manifests);
                 }
@@ -88,7 +88,7 @@ impl Store {
             let cause = format!("its {} bytes have another digest", bytes.len());
             return doubt(Code::WrongHash, cause, "delete this blob's directory and push the image again");
         }
-        match Manifest::parse(&bytes) {
+        match Document::parse(&bytes) {
             Ok(manifest) => ManifestRead::Manifest(manifest),
             Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestRead::Blob,
             Err(error) => doubt(

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-pub use ages::BlobAges;
+pub use ages::{BlobAges, PART};
 pub use clock::StorageClock;
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
 pub use lock::{Holder, LockError, StoreLock};

@@ -130,12 +130,12 @@ fn manifest(blobs: &[(Digest, u64)]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Manifest;
+    use crate::model::Document;
 
     #[test]
     fn a_pin_references_what_it_is_to_hold() {
         let blobs: Vec<(Digest, u64)> = (0..3_u8).map(|n| (Digest::of(&[n]), 1)).collect();
-        let pin = Manifest::parse(&manifest(&blobs)).unwrap();
+        let pin = Document::parse(&manifest(&blobs)).unwrap();
         for (digest, _) in &blobs {
             assert!(pin.blobs.iter().any(|blob| blob.digest == *digest));
         }

@@ -98,7 +98,7 @@ impl Store {
     pub fn remove_empty_revisions(
         &self,
         _lock: &StoreLock,
-        places: &[Place],
+        places: impl IntoIterator<Item = Place>,
         stop: &Stop,
     ) -> Result<Vec<io::Result<bool>>, Interrupted> {
         self.by_parent(places, |dir, place| {

@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::reclaim::{Reclaim, sum};
 use crate::gc::mark::Fate;
 use crate::gc::stock::Collector;
-use crate::model::{Digest, Inventory, Severity};
+use crate::model::{Id, Inventory, Severity};
 use crate::plan::Blobs;
 use crate::report::{CollectionReport, CollectionStatus};
 use crate::stop::Interrupted;
@@ -34,7 +34,7 @@ impl Sweep<'_> {
     pub(super) fn would_collect(&self, inventory: &Inventory, reclaim: &Reclaim) -> Collected {
         match self.may_collect(inventory, reclaim) {
             Ok(_) => {
-                let due = reclaim.plan.due.iter().map(|blob| &blob.digest).collect();
+                let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
                 let count = reclaim.plan.due.len();
                 let detail = format!("registry garbage-collect would run for {count} blobs");
                 Self::settle_up(inventory, reclaim, &due, (CollectionStatus::WouldRun, detail))
@@ -69,15 +69,15 @@ impl Sweep<'_> {
             }
             Err(told) => return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told)),
         };
-        let (blobs, problems) = self.store.list_blobs(self.stop)?;
+        let (blobs, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
         if problems.iter().any(|problem| problem.severity >= Severity::Doubt) {
             // Half a listing would tell of bytes that did not come back.
             self.findings.extend(problems);
             return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told));
         }
-        let gone = inventory.blobs.iter().filter(|digest| blobs.binary_search(digest).is_err()).collect();
+        let gone =
+            inventory.blobs.iter().copied().filter(|blob| blobs.binary_search(blob).is_err()).collect();
         let collected = Self::settle_up(inventory, reclaim, &gone, told);
-        drop(gone);
         inventory.blobs = blobs;
         Ok(collected)
     }
@@ -107,7 +107,7 @@ impl Sweep<'_> {
             let why = "not run: there are blobs but no repository, so all of them would go; an unreadable or half-mounted storage looks like this";
             return Err((CollectionStatus::Refused, why.into()));
         }
-        let nothing_stays = !reclaim.marks.fates.iter().any(|fate| *fate != Fate::Garbage);
+        let nothing_stays = !inventory.blobs.iter().any(|blob| reclaim.marks.fate(*blob) != Fate::Garbage);
         if nothing_stays && due.len() >= TINY {
             let why = format!(
                 "not run: no image needs any of the {} blobs, so all of them would go; a half-mounted storage looks like this. If it is meant, run registry garbage-collect by hand",
@@ -129,13 +129,12 @@ impl Sweep<'_> {
     fn settle_up(
         inventory: &Inventory,
         reclaim: &Reclaim,
-        gone: &HashSet<&Digest>,
+        gone: &HashSet<Id>,
         (status, detail): (CollectionStatus, String),
     ) -> Collected {
-        let sizes = inventory.blobs.iter().zip(&reclaim.marks.sizes);
-        let gone_bytes = sum(sizes.filter(|(digest, _)| gone.contains(digest)).map(|(_, size)| *size));
-        let due = reclaim.plan.due.iter().filter(|blob| gone.contains(&blob.digest));
-        let (count, bytes) = reclaim.not_kept();
+        let gone_bytes = sum(gone.iter().map(|blob| inventory.sizes.of(*blob)));
+        let due = reclaim.plan.due.iter().filter(|due| gone.contains(&due.blob));
+        let (count, bytes) = reclaim.not_kept(inventory);
         Collected {
             ran: matches!(status, CollectionStatus::Done | CollectionStatus::Failed),
             report: CollectionReport { engine: "registry", status, detail },

@@ -2,7 +2,7 @@
 
 use super::Sweep;
 use super::outcome::Outcomes;
-use crate::model::{Digest, Expected, Inventory, LinkAge, Place, RepoName};
+use crate::model::{Expected, Inventory, LinkAge, Place, RepoName};
 use crate::plan::{self, Revisions};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
@@ -19,8 +19,8 @@ impl Sweep<'_> {
         if self.in_doubt(inventory) || !revisions.doubts.is_empty() || !self.config.delete_untagged {
             return Ok(empty);
         }
-        let going: Vec<&Expected> = revisions.remove.iter().chain(&revisions.empty).collect();
-        for repository in plan::empty_repositories(inventory, &going) {
+        let going = revisions.remove.iter().map(|(revision, _)| revision).chain(&revisions.empty);
+        for repository in plan::empty_repositories(inventory, going.copied()) {
             self.stop.check()?;
             let grace = self.grace();
             match self.store.idle_since(&repository.name) {
@@ -32,31 +32,27 @@ impl Sweep<'_> {
                 }
             }
             let name = &repository.name;
-            let places: Vec<Place> =
-                repository.layers.iter().map(|layer| Place::Layer(name.clone(), layer.clone())).collect();
-            let ages = self.store.link_ages(&places, self.stop)?;
-            let aliases = |digest: &Digest| {
-                let alias = repository.aliases.iter().find(|(alias, _)| alias == digest);
-                alias.map_or(digest, |(_, blob)| blob).clone()
-            };
+            let mut layers = repository.layers.clone();
+            inventory.digests.sort(&mut layers);
+            let place = |layer| Place::Layer(name.clone(), inventory.digest(layer));
+            let ages = self.store.link_ages(layers.iter().copied().map(place), self.stop)?;
             let mut doubts = Vec::new();
-            let old: Option<Vec<Expected>> = places
+            let old: Option<Vec<Expected>> = layers
                 .into_iter()
                 .zip(ages)
-                .map(|(place, age)| {
+                .map(|(layer, age)| {
                     let link = match age {
                         LinkAge::Doubt(problem) => {
                             doubts.push(*problem);
                             return None;
                         }
-                        LinkAge::Written(at) if grace.is_over(at) => match &place {
-                            Place::Layer(_, digest) => Some((aliases(digest), at)),
-                            _ => return None,
-                        },
+                        LinkAge::Written(at) if grace.is_over(at) => {
+                            Some((inventory.digest(repository.resolve(layer)), at))
+                        }
                         LinkAge::Empty(at) if grace.is_over(at) => None,
                         _ => return None,
                     };
-                    Some(Expected { place, link })
+                    Some(Expected { place: place(layer), link })
                 })
                 .collect();
             self.findings.append(&mut doubts);

@@ -27,7 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply;
 use crate::check;
 use crate::config::Config;
-use crate::model::{Code, Inventory, Place, Problem, RepoName, Severity};
+use crate::model::{Code, Inventory, Place, Problem, RepoName, Revision, Severity};
 use crate::plan::{self, Grace};
 use crate::policy::Verdict;
 use crate::report::SweepReport;
@@ -190,14 +190,16 @@ impl<'a> Sweep<'a> {
         let expected = plan::tags(&inventory, &verdicts);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
+        let named = plan::named_by(&inventory, &expected);
         let inventory = plan::without(inventory, &expected);
-        let plan = self.plan_revisions(&inventory, &expected)?;
         drop(expected);
+        let plan = self.plan_revisions(&inventory, &named)?;
         let empty = self.empty_repositories(&inventory, &plan)?;
         self.lap("decide");
-        outcomes.manifests(&plan.remove, &plan.held);
-        let inventory = plan::without(plan::without(inventory, &plan.remove), &plan.empty);
-        let reclaim = Reclaim::plan(&mut self, &inventory, &plan.remove, !plan.doubts.is_empty())?;
+        let going: Vec<Revision> = plan.remove.iter().map(|(revision, _)| *revision).collect();
+        let gone = going.iter().chain(&plan.empty).copied();
+        let mut inventory = plan::without_revisions(inventory, gone);
+        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
         self.lap("blobs");
         let collected = self.would_collect(&inventory, &reclaim);
         if empty.len() < inventory.repositories.len() || collected.blobs_removed == inventory.blobs.len() {
@@ -207,8 +209,10 @@ impl<'a> Sweep<'a> {
         }
         let broken = check::verify(&inventory);
         self.lap("verify");
-        self.findings.extend(inventory.problems);
-        Ok(outcomes.into_report(self, &reclaim, collected, broken))
+        outcomes.manifests(going, plan.held.len());
+        let (digests, problems) = inventory.finish();
+        self.findings.extend(problems);
+        Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
     }
 
     fn act(mut self, lock: &StoreLock) -> Result<SweepReport, Interrupted> {
@@ -224,11 +228,12 @@ impl<'a> Sweep<'a> {
         let inventory = plan::without(inventory, &tags.taken);
         self.lap("tags");
 
-        let plan = self.plan_revisions(&inventory, &tags.taken)?;
+        let named = plan::named_by(&inventory, &tags.taken);
+        let plan = self.plan_revisions(&inventory, &named)?;
         let mut empty = self.empty_repositories(&inventory, &plan)?;
-        self.remove_empty_revisions(lock, &plan.empty)?;
-        let inventory = plan::without(inventory, &plan.empty);
-        let mut revisions = apply::take(&batch, plan.remove, self.stop)?;
+        self.remove_empty_revisions(lock, &inventory, &plan.empty)?;
+        let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
+        let mut revisions = apply::take(&batch, plan::expected(&inventory, &plan.remove), self.stop)?;
         self.findings.append(&mut revisions.problems);
         let inventory = plan::without(inventory, &revisions.taken);
         empty.retain(|(name, _)| is_empty(&inventory, name));
@@ -249,14 +254,16 @@ impl<'a> Sweep<'a> {
             outcomes.left_pending(&taken);
             taken.clear();
         }
-        taken.retain(|expected| matches!(expected.place, Place::Revision(..)));
-        outcomes.manifests(&taken, &plan.held);
+        let going: Vec<Revision> = taken.iter().filter_map(|it| inventory.revision(&it.place)).collect();
+        drop(taken);
         self.lap("settle");
 
-        let reclaim = Reclaim::plan(&mut self, &inventory, &taken, !plan.doubts.is_empty())?;
-        for digest in &reclaim.hollow {
+        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
+        outcomes.manifests(going, plan.held.len());
+        for blob in &reclaim.hollow {
             self.stop.check()?;
-            if let Err(error) = self.store.remove_hollow_blob(lock, digest) {
+            let digest = inventory.digest(*blob);
+            if let Err(error) = self.store.remove_hollow_blob(lock, &digest) {
                 self.failed(format!("blob {digest}"), &error);
             }
         }
@@ -268,8 +275,9 @@ impl<'a> Sweep<'a> {
         self.remove_repositories(lock, &inventory, &empty, &mut outcomes)?;
         let broken = self.verify(&mut inventory, kept, collected.ran)?;
         self.lap("verify");
-        self.findings.extend(inventory.problems);
-        Ok(outcomes.into_report(self, &reclaim, collected, broken))
+        let (digests, problems) = inventory.finish();
+        self.findings.extend(problems);
+        Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
     }
 
     /// Puts back what an interrupted sweep had taken away; it is decided on anew.
@@ -305,7 +313,7 @@ impl<'a> Sweep<'a> {
         let inventory = self.without_scratches(lock, inventory)?;
         self.lap("scan");
         let now = self.clock.now();
-        let evaluate = |repository| self.config.policy.evaluate(repository, &inventory.manifests, now);
+        let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);
         let verdicts = inventory.repositories.iter().map(evaluate).collect();
         Ok((inventory, verdicts))
     }

@@ -1,105 +1,87 @@
 //! What happened to each tag and repository, put together as a sweep goes on.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Sweep;
 use super::collect::Collected;
 use super::reclaim::Reclaim;
 use crate::apply::Applied;
 use crate::check::Broken;
-use crate::gc::mark::Holder;
-use crate::model::{Expected, Inventory, Place, RepoName, Severity, TagState};
+use crate::model::{Digests, Expected, Inventory, Place, RepoName, Revision, Severity, Tag, TagState};
 use crate::policy::Verdict;
 use crate::report::{
     CollectionStatus, Decision, Outcome, RepositoryReport, Status, SweepReport, TagReport, Totals,
 };
 
+/// Kept small, since there may be many: the report is made of it when all else is done.
 pub(super) struct Outcomes {
-    repositories: Vec<RepositoryReport>,
+    repositories: Vec<RepositoryOutcome>,
+    manifests_removed: Vec<Revision>,
     manifests_held: usize,
+}
+
+struct RepositoryOutcome {
+    name: RepoName,
+    tags: Vec<TagOutcome>,
+    removed: bool,
+}
+
+struct TagOutcome {
+    tag: Tag,
+    verdict: Verdict,
+    outcome: Outcome,
 }
 
 impl Outcomes {
     /// Every tag with its verdict, as if nothing had been done yet.
     pub(super) fn new(inventory: &Inventory, verdicts: Vec<Vec<Verdict>>) -> Self {
-        let mut verdicts = verdicts.into_iter().flatten();
-        let tag = |tag: &crate::model::Tag, verdict: Verdict| TagReport {
-            tag: tag.name.clone(),
-            digest: tag.digest().cloned(),
-            pushed_at: match tag.state {
-                TagState::Linked { pushed_at, .. } => Some(pushed_at),
-                TagState::Doubtful => None,
-            },
-            decision: if verdict.keep { Decision::Keep } else { Decision::Remove },
-            reasons: verdict.reasons,
-            outcome: Outcome::Kept,
-        };
-        let repositories = inventory
-            .repositories
-            .iter()
-            .map(|repository| RepositoryReport {
-                name: repository.name.clone(),
-                tags: repository
-                    .tags
-                    .iter()
-                    .zip(verdicts.by_ref())
-                    .map(|(it, verdict)| tag(it, verdict))
-                    .collect(),
-                manifests_removed: Vec::new(),
-                bytes_reclaimable: 0,
-                removed: false,
-            })
-            .collect();
-        Self { repositories, manifests_held: 0 }
+        let repositories = inventory.repositories.iter().zip(verdicts).map(|(repository, verdicts)| {
+            let tags = repository.tags.iter().zip(verdicts);
+            let tags =
+                tags.map(|(tag, verdict)| TagOutcome { tag: tag.clone(), verdict, outcome: Outcome::Kept });
+            RepositoryOutcome { name: repository.name.clone(), tags: tags.collect(), removed: false }
+        });
+        Self { repositories: repositories.collect(), manifests_removed: Vec::new(), manifests_held: 0 }
     }
 
     pub(super) fn would_remove(&mut self, expected: &[Expected]) {
-        let places: HashSet<&Place> = expected.iter().map(|expected| &expected.place).collect();
-        self.set(&places, Outcome::WouldRemove);
+        self.set(expected.iter().map(|expected| &expected.place), Outcome::WouldRemove);
     }
 
     pub(super) fn removed(&mut self, applied: &Applied) {
         // What was neither taken nor changed nor failed was gone before its turn.
         for repository in &mut self.repositories {
-            for tag in repository.tags.iter_mut().filter(|tag| tag.decision == Decision::Remove) {
+            for tag in repository.tags.iter_mut().filter(|tag| !tag.verdict.keep) {
                 tag.outcome = Outcome::Changed;
             }
         }
-        self.set(&applied.taken.iter().map(|expected| &expected.place).collect(), Outcome::Removed);
-        self.set(&applied.failed.iter().collect(), Outcome::Failed);
+        self.set(applied.taken.iter().map(|expected| &expected.place), Outcome::Removed);
+        self.set(&applied.failed, Outcome::Failed);
     }
 
     pub(super) fn rescued(&mut self, rescued: &HashSet<Place>) {
-        self.set(&rescued.iter().collect(), Outcome::Changed);
+        self.set(rescued, Outcome::Changed);
     }
 
     /// The second look could not be finished: what is in the trash is put back by the next sweep.
     pub(super) fn left_pending(&mut self, taken: &[Expected]) {
-        self.set(&taken.iter().map(|expected| &expected.place).collect(), Outcome::Failed);
+        self.set(taken.iter().map(|expected| &expected.place), Outcome::Failed);
     }
 
-    fn set(&mut self, places: &HashSet<&Place>, outcome: Outcome) {
-        if places.is_empty() {
-            return;
-        }
-        for repository in &mut self.repositories {
-            for tag in &mut repository.tags {
-                if places.contains(&Place::Tag(repository.name.clone(), tag.tag.clone())) {
-                    tag.outcome = outcome;
-                }
+    fn set<'a>(&mut self, places: impl IntoIterator<Item = &'a Place>, outcome: Outcome) {
+        for place in places {
+            let Place::Tag(name, tag) = place else { continue };
+            let Some(at) = self.position(name) else { continue };
+            let tags = &mut self.repositories[at].tags;
+            if let Ok(at) = tags.binary_search_by(|it| it.tag.name.cmp(tag)) {
+                tags[at].outcome = outcome;
             }
         }
     }
 
-    pub(super) fn manifests(&mut self, removed: &[Expected], held: &[Place]) {
-        self.manifests_held = held.len();
-        for expected in removed {
-            if let Place::Revision(name, digest) = &expected.place
-                && let Some(at) = self.position(name)
-            {
-                self.repositories[at].manifests_removed.push(digest.clone());
-            }
-        }
+    pub(super) fn manifests(&mut self, removed: Vec<Revision>, held: usize) {
+        self.manifests_removed = removed;
+        self.manifests_held = held;
     }
 
     fn position(&self, name: &RepoName) -> Option<usize> {
@@ -112,32 +94,55 @@ impl Outcomes {
         }
     }
 
+    fn into_repositories(self, digests: &Digests, held_alone: &HashMap<u32, u64>) -> Vec<RepositoryReport> {
+        let tag = |it: TagOutcome| {
+            let (digest, pushed_at) = match it.tag.state {
+                TagState::Linked { digest, pushed_at } => (Some(digests.get(digest)), Some(pushed_at)),
+                TagState::Doubtful => (None, None),
+            };
+            let decision = if it.verdict.keep { Decision::Keep } else { Decision::Remove };
+            let (reasons, outcome) = (it.verdict.reasons, it.outcome);
+            TagReport { tag: it.tag.name, digest, pushed_at, decision, reasons, outcome }
+        };
+        let repository = |(at, it): (u32, RepositoryOutcome)| RepositoryReport {
+            name: it.name,
+            tags: it.tags.into_iter().map(tag).collect(),
+            manifests_removed: Vec::new(),
+            bytes_reclaimable: held_alone.get(&at).copied().unwrap_or(0),
+            removed: it.removed,
+        };
+        let mut repositories: Vec<RepositoryReport> = (0..).zip(self.repositories).map(repository).collect();
+        for Revision { repository, manifest } in self.manifests_removed {
+            repositories[repository as usize].manifests_removed.push(digests.get(manifest));
+        }
+        repositories
+    }
+
     pub(super) fn into_report(
-        mut self,
+        self,
         sweep: Sweep<'_>,
+        digests: &Digests,
         reclaim: &Reclaim,
         collected: Collected,
         broken: Vec<Broken>,
     ) -> SweepReport {
-        for (holder, bytes) in reclaim.reclaimable() {
-            if let Holder::One(at) = holder {
-                self.repositories[at as usize].bytes_reclaimable += bytes;
-            }
-        }
-        let tags = || self.repositories.iter().flat_map(|repository| &repository.tags);
+        let manifests_held = self.manifests_held;
+        let manifests_removed = self.manifests_removed.len();
+        let repositories = self.into_repositories(digests, &reclaim.held_alone);
+        let tags = || repositories.iter().flat_map(|repository| &repository.tags);
         let went = |outcome| matches!(outcome, Outcome::Removed | Outcome::WouldRemove);
         let removed = tags().filter(|tag| went(tag.outcome)).count();
         let tags_failed = tags().any(|tag| tag.outcome == Outcome::Failed);
         let totals = Totals {
-            repositories: self.repositories.len(),
+            repositories: repositories.len(),
             tags: tags().count(),
             tags_removed: removed,
             tags_kept: tags().count() - removed,
-            manifests_removed: self.repositories.iter().map(|it| it.manifests_removed.len()).sum(),
-            manifests_held: self.manifests_held,
+            manifests_removed,
+            manifests_held,
             blobs_removed: collected.blobs_removed,
             blobs_held: collected.blobs_held,
-            repositories_removed: self.repositories.iter().filter(|it| it.removed).count(),
+            repositories_removed: repositories.iter().filter(|it| it.removed).count(),
             bytes_before: reclaim.bytes_before,
             bytes_after: collected.bytes_after,
             bytes_freed: collected.bytes_freed,
@@ -168,7 +173,7 @@ impl Outcomes {
             status,
             exit_code,
             totals,
-            repositories: self.repositories,
+            repositories,
             collection: collected.report,
             broken,
             findings,

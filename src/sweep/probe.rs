@@ -89,7 +89,8 @@ impl Sweep<'_> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)?;
         let scratch = Scratch::new(u128::from_le_bytes(random))?;
-        let canary = scratch.canary(inventory.blobs.first());
+        let like = inventory.blobs.first().map(|blob| inventory.digest(*blob));
+        let canary = scratch.canary(like.as_ref());
         let proven = self.ask(lock, access, address, &scratch, &canary);
         // Whatever came of it, also when a stop was asked for: nothing is left behind.
         if let Err(error) = self.store.remove_scratch(lock, &scratch) {

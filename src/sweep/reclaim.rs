@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::Sweep;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
-use crate::model::{Digest, Expected, Inventory, Place, Tag};
-use crate::plan::{self, Blobs};
+use crate::model::{Id, Inventory, Place, RepoName, Revision};
+use crate::plan::Blobs;
 use crate::stop::Interrupted;
+use crate::store::PART;
 
 /// What can be reclaimed, decided before the collector runs.
 pub(super) struct Reclaim {
@@ -16,74 +17,66 @@ pub(super) struct Reclaim {
     pub(super) plan: Blobs,
     pub(super) in_doubt: bool,
     /// Directories of blobs without data, old enough to go.
-    pub(super) hollow: Vec<Digest>,
+    pub(super) hollow: Vec<Id>,
     pub(super) bytes_before: u64,
+    /// By a repository's position, the bytes that its going images alone held.
+    pub(super) held_alone: HashMap<u32, u64>,
 }
 
 impl Reclaim {
     /// Finds the blobs that nothing references once `going` is gone, and reads their ages.
     pub(super) fn plan(
         sweep: &mut Sweep<'_>,
-        inventory: &Inventory,
-        going: &[Expected],
+        inventory: &mut Inventory,
+        going: &[Revision],
         in_doubt: bool,
     ) -> Result<Self, Interrupted> {
-        let going: Vec<(u32, Digest)> = going
-            .iter()
-            .filter_map(|expected| match &expected.place {
-                Place::Revision(name, digest) => {
-                    Some((u32::try_from(inventory.position(name)?).ok()?, digest.clone()))
-                }
-                _ => None,
-            })
-            .collect();
         let in_doubt = in_doubt || sweep.in_doubt(inventory);
-        let mut marks = mark::blobs(inventory, &going);
+        let marks = mark::blobs(inventory);
         let mut plan = Blobs::default();
         let mut hollow = Vec::new();
         if !in_doubt {
-            let garbage: Vec<Digest> = marks.garbage(inventory).map(|(_, digest)| digest.clone()).collect();
-            let ages = sweep.store.blob_ages(&garbage, sweep.stop)?;
-            sweep.findings.extend(ages.problems);
+            let is_garbage = |blob: &Id| marks.fate(*blob) == Fate::Garbage;
+            let garbage: Vec<Id> = inventory.blobs.iter().copied().filter(is_garbage).collect();
             let grace = sweep.grace();
-            let old = ages.hollow.into_iter().filter(|(_, touched)| grace.is_over(*touched));
-            hollow.extend(old.map(|(digest, _)| digest));
-            let ages = ages.blobs;
-            let is_garbage: HashSet<&Digest> = garbage.iter().collect();
-            let links: Vec<Place> = inventory
+            for part in garbage.chunks(PART) {
+                let ages = sweep.store.blob_ages(&inventory.digests, part, sweep.stop)?;
+                for age in &ages.blobs {
+                    inventory.sizes.measured(age.blob, age.size_bytes);
+                }
+                plan.by_age(&ages.blobs, grace);
+                let old = ages.hollow.into_iter().filter(|(_, touched)| grace.is_over(*touched));
+                hollow.extend(old.map(|(blob, _)| blob));
+                sweep.findings.extend(ages.problems);
+            }
+            let links: Vec<(&RepoName, Id)> = inventory
                 .repositories
                 .iter()
-                .flat_map(|repository| {
-                    let layers = repository.layers.iter().filter(|layer| is_garbage.contains(layer));
-                    layers.map(|layer| Place::Layer(repository.name.clone(), layer.clone()))
-                })
+                .flat_map(|repository| repository.layers.iter().map(|layer| (&repository.name, *layer)))
+                .filter(|(_, layer)| garbage.binary_search(layer).is_ok())
                 .collect();
-            let (times, problems) = sweep.store.link_times(&links, sweep.stop)?;
+            let places =
+                links.iter().map(|(name, layer)| Place::Layer((*name).clone(), inventory.digest(*layer)));
+            let (times, problems) = sweep.store.link_times(places, sweep.stop)?;
             sweep.findings.extend(problems);
-            for age in &ages {
-                if let Ok(at) = inventory.blobs.binary_search(&age.digest) {
-                    marks.sizes[at] = age.size_bytes;
-                }
-            }
-            plan = plan::blobs(ages, links.iter().zip(times), grace);
+            plan.by_links(links.iter().map(|(_, layer)| *layer).zip(times), grace);
         }
-        let bytes_before = sum(marks.sizes.iter().copied());
-        Ok(Self { marks, plan, in_doubt, hollow, bytes_before })
-    }
-
-    /// Who alone held how many bytes of what is reclaimed.
-    pub(super) fn reclaimable(&self) -> impl Iterator<Item = (Holder, u64)> {
-        let fates = self.marks.fates.iter().zip(&self.marks.sizes).zip(&self.marks.holders);
-        fates.filter(|((fate, _), _)| **fate == Fate::Garbage).map(|((_, size), holder)| (*holder, *size))
+        let bytes_before = sum(inventory.blobs.iter().map(|blob| inventory.sizes.of(*blob)));
+        let mut held_alone: HashMap<u32, u64> = HashMap::new();
+        let holders = mark::holders(inventory, going);
+        for blob in inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Garbage) {
+            if let Some(Holder::One(repository)) = blob.slot().map(|slot| holders[slot]) {
+                let held = held_alone.entry(repository).or_default();
+                *held = held.saturating_add(inventory.sizes.of(*blob));
+            }
+        }
+        Ok(Self { marks, plan, in_doubt, hollow, bytes_before, held_alone })
     }
 
     /// The blobs that kept images need, with their sizes as far as they are known.
-    pub(super) fn kept(&self, inventory: &Inventory) -> Vec<(Digest, u64)> {
-        let fates = inventory.blobs.iter().zip(&self.marks.sizes).zip(&self.marks.fates);
-        fates
-            .filter(|(_, fate)| **fate == Fate::Kept)
-            .map(|((digest, size), _)| (digest.clone(), *size))
-            .collect()
+    pub(super) fn kept(&self, inventory: &Inventory) -> Vec<(Id, u64)> {
+        let kept = inventory.blobs.iter().filter(|blob| self.marks.fate(**blob) == Fate::Kept);
+        kept.map(|blob| (*blob, inventory.sizes.of(*blob))).collect()
     }
 
     pub(super) fn held_until(&self) -> Option<Timestamp> {
@@ -91,35 +84,33 @@ impl Reclaim {
     }
 
     /// Blobs, and their bytes, that nothing kept needs.
-    pub(super) fn not_kept(&self) -> (usize, u64) {
-        let sizes = self.marks.fates.iter().zip(&self.marks.sizes).filter(|(fate, _)| **fate != Fate::Kept);
-        sizes.fold((0, 0), |(count, bytes), (_, size)| (count + 1, u64::saturating_add(bytes, *size)))
+    pub(super) fn not_kept(&self, inventory: &Inventory) -> (usize, u64) {
+        let blobs = inventory.blobs.iter().filter(|blob| self.marks.fate(**blob) != Fate::Kept);
+        blobs.fold((0, 0), |(count, bytes), blob| {
+            (count + 1, u64::saturating_add(bytes, inventory.sizes.of(*blob)))
+        })
     }
 
     /// The blobs that the stock collector would take although they are to stay, so that they need a
     /// pin: young ones, since it knows no age; those behind a layer link of another algorithm, since
     /// it does not follow it; and what a kept manifest without a revision in its repository needs.
-    pub(super) fn to_pin(&self, inventory: &Inventory) -> Vec<(Digest, u64)> {
-        let mut pins: HashMap<Digest, u64> =
-            self.plan.held.iter().map(|blob| (blob.digest.clone(), blob.size_bytes)).collect();
+    pub(super) fn to_pin(&self, inventory: &Inventory) -> Vec<Id> {
+        let mut pins: HashSet<Id> = self.plan.held.iter().copied().collect();
         for repository in &inventory.repositories {
-            let aliased = repository.aliases.iter().map(|(_, blob)| blob);
+            let aliased = repository.aliases.iter().map(|(_, blob)| *blob);
             let graph = Graph::of(repository, &inventory.manifests);
-            let reached = graph.closure(repository.tags.iter().filter_map(Tag::digest));
+            let reached = graph.closure(repository.tagged());
             let lacking = reached.into_iter().filter(|it| repository.revisions.binary_search(it).is_err());
-            let needed = lacking.flat_map(|digest| {
-                let blobs = inventory.manifests.get(digest).into_iter().flat_map(|it| &it.blobs);
-                std::iter::once(digest).chain(blobs.map(|blob| &blob.digest))
+            let needed = lacking.flat_map(|manifest| {
+                let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(|it| &it.blobs);
+                std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
             });
-            for digest in aliased.chain(needed) {
-                if let Ok(at) = inventory.blobs.binary_search(digest)
-                    && self.marks.fates[at] != Fate::Garbage
-                {
-                    pins.insert(digest.clone(), self.marks.sizes[at]);
-                }
-            }
+            let stays = |blob: &Id| inventory.has_blob(*blob) && self.marks.fate(*blob) != Fate::Garbage;
+            pins.extend(aliased.chain(needed).filter(stays));
         }
-        pins.into_iter().collect()
+        let mut pins: Vec<Id> = pins.into_iter().collect();
+        inventory.digests.sort(&mut pins);
+        pins
     }
 }
 

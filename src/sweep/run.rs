@@ -6,7 +6,7 @@ use super::Sweep;
 use super::reclaim::Reclaim;
 use crate::gc::mark::Fate;
 use crate::gc::stock::{Collector, Proposal, RunError};
-use crate::model::{Code, Digest, Inventory, Problem, Severity};
+use crate::model::{Code, Digest, Id, Inventory, Problem, Severity};
 use crate::report::CollectionStatus;
 use crate::stop::Interrupted;
 use crate::store::{Pins, StoreLock};
@@ -22,14 +22,16 @@ impl Sweep<'_> {
         &mut self,
         lock: &StoreLock,
         collector: &Collector,
-        inventory: &Inventory,
+        inventory: &mut Inventory,
         reclaim: &Reclaim,
     ) -> Result<Told, Interrupted> {
-        let mut to_pin = reclaim.to_pin(inventory);
+        let sized = |blob: Id| (inventory.digest(blob), inventory.sizes.of(blob));
+        let mut to_pin: Vec<(Digest, u64)> = reclaim.to_pin(inventory).into_iter().map(sized).collect();
         // Blobs that came in since the store was looked at are young, too.
-        let (now, problems) = self.store.list_blobs(self.stop)?;
+        let (now, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
         self.findings.extend(problems);
-        to_pin.extend(now.into_iter().filter(|digest| !inventory.has_blob(digest)).map(|digest| (digest, 0)));
+        let new = now.into_iter().filter(|blob| !inventory.has_blob(*blob));
+        to_pin.extend(new.map(|blob| (inventory.digest(blob), 0)));
         let mut pins = Vec::new();
         let told = self.propose_and_collect(lock, collector, inventory, reclaim, to_pin, &mut pins);
         for pin in pins {
@@ -49,7 +51,7 @@ impl Sweep<'_> {
         mut to_pin: Vec<(Digest, u64)>,
         pins: &mut Vec<Pins>,
     ) -> Result<Told, Interrupted> {
-        let due: HashSet<&Digest> = reclaim.plan.due.iter().map(|blob| &blob.digest).collect();
+        let due: HashSet<Digest> = reclaim.plan.due.iter().map(|due| inventory.digest(due.blob)).collect();
         for round in 1..=ROUNDS {
             if let Some(told) = self.pin(lock, round, inventory, &to_pin, pins) {
                 return Ok(told);
@@ -105,7 +107,7 @@ impl Sweep<'_> {
         lock: &StoreLock,
         collector: &Collector,
         inventory: &Inventory,
-        due: &HashSet<&Digest>,
+        due: &HashSet<Digest>,
     ) -> Result<Told, Interrupted> {
         let deleted = match collector.collect(lock, self.stop) {
             Ok(deleted) => deleted.blobs,
@@ -161,7 +163,7 @@ impl Sweep<'_> {
 /// while it looks, a repository without `_layers`); whatever they are, it shows in what it proposes.
 fn beyond(
     proposal: &Proposal,
-    due: &HashSet<&Digest>,
+    due: &HashSet<Digest>,
     inventory: &Inventory,
     reclaim: &Reclaim,
 ) -> Result<BTreeSet<Digest>, Told> {
@@ -173,7 +175,8 @@ fn beyond(
     let beyond: BTreeSet<Digest> =
         proposal.blobs.iter().filter(|digest| !due.contains(digest)).cloned().collect();
     let live = beyond.iter().find(|digest| {
-        inventory.blobs.binary_search(digest).is_ok_and(|at| reclaim.marks.fates[at] != Fate::Garbage)
+        let known = inventory.digests.id(digest).filter(|blob| inventory.has_blob(*blob));
+        known.is_some_and(|blob| reclaim.marks.fate(blob) != Fate::Garbage)
     });
     match live {
         None => Ok(beyond),

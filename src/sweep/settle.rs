@@ -59,11 +59,8 @@ impl Sweep<'_> {
             .collect();
         names.sort_unstable();
         names.dedup();
-        let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
-        inventory
-            .manifests
-            .extend(look.new_manifests.iter().map(|(digest, it)| (digest.clone(), it.clone())));
-        let back = apply::needed_back(&others, &look, &inventory.manifests);
+        let look = self.store.look_again(&names, inventory, self.stop)?;
+        let back = apply::needed_back(&others, &look, inventory);
         all_back &= self.rescue(&batch, &back, &mut rescued)?;
         inventory.problems.extend(look.problems);
         replace(inventory, look.repositories, &names);
@@ -120,6 +117,7 @@ pub(super) fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names:
 /// Takes up again what was put back after the later look.
 fn give_back(inventory: &mut Inventory, place: Place) {
     let Some(at) = inventory.position(place.repository()) else { return };
+    let digests = &mut inventory.digests;
     let repository = &mut inventory.repositories[at];
     let (list, digest) = match place {
         Place::Revision(_, digest) => (&mut repository.revisions, digest),
@@ -127,7 +125,8 @@ fn give_back(inventory: &mut Inventory, place: Place) {
         // The later look was taken after tags were put back, and has them.
         Place::Tag(..) => return,
     };
-    if let Err(position) = list.binary_search(&digest) {
-        list.insert(position, digest);
+    let id = digests.intern(&digest);
+    if let Err(position) = list.binary_search(&id) {
+        list.insert(position, id);
     }
 }

@@ -6,7 +6,7 @@ use super::Sweep;
 use super::settle::replace;
 use crate::check::{self, Broken};
 use crate::gc::mark::{self, Fate};
-use crate::model::{Code, Digest, Inventory, Problem, RepoName, Severity};
+use crate::model::{Code, Digest, Id, Inventory, Problem, RepoName, Severity};
 use crate::stop::Interrupted;
 
 impl Sweep<'_> {
@@ -17,35 +17,34 @@ impl Sweep<'_> {
     pub(super) fn verify(
         &mut self,
         inventory: &mut Inventory,
-        mut kept: Vec<(Digest, u64)>,
+        mut kept: Vec<(Id, u64)>,
         ran: bool,
     ) -> Result<Vec<Broken>, Interrupted> {
         if ran {
             let problems = std::mem::take(&mut inventory.problems);
-            *inventory = self.store.scan_again(std::mem::take(&mut inventory.manifests), self.stop)?;
+            *inventory = self.store.scan_again(std::mem::take(inventory), self.stop)?;
             inventory.problems.extend(problems);
-            let marks = mark::blobs(inventory, &[]);
-            let all = inventory.blobs.iter().cloned().zip(marks.sizes).zip(marks.fates);
-            kept = all.filter(|(_, fate)| *fate == Fate::Kept).map(|(blob, _)| blob).collect();
+            let marks = mark::blobs(inventory);
+            let blobs = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Kept);
+            kept = blobs.map(|blob| (*blob, inventory.sizes.of(*blob))).collect();
         }
-        let mut lost = self.store.lost_blobs(&kept, self.stop)?;
+        let mut lost = self.store.lost_blobs(&inventory.digests, &kept, self.stop)?;
         let mut broken = without(inventory, &lost);
         if !broken.is_empty() {
             let mut names: Vec<RepoName> = broken.iter().map(|broken| broken.repository.clone()).collect();
             names.dedup();
-            let look = self.store.look_again(&names, &inventory.manifests, self.stop)?;
+            let look = self.store.look_again(&names, inventory, self.stop)?;
             let unsure: HashSet<RepoName> =
                 look.repositories.iter().filter(|it| it.in_doubt).map(|it| it.name.clone()).collect();
             // A look that fails proves nothing: what was broken before it stays so.
             broken.retain(|broken| unsure.contains(&broken.repository));
-            inventory.manifests.extend(look.new_manifests);
             inventory.problems.extend(look.problems);
             replace(inventory, look.repositories, &names);
-            let (blobs, problems) = self.store.list_blobs(self.stop)?;
+            let (blobs, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
             inventory.blobs = blobs;
             inventory.problems.extend(problems);
-            kept.retain(|(digest, _)| lost.binary_search(digest).is_ok());
-            lost = self.store.lost_blobs(&kept, self.stop)?;
+            kept.retain(|(blob, _)| lost.binary_search(blob).is_ok());
+            lost = self.store.lost_blobs(&inventory.digests, &kept, self.stop)?;
             let known: HashSet<_> = broken.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
             let again = without(inventory, &lost);
             broken.extend(
@@ -54,7 +53,8 @@ impl Sweep<'_> {
         }
         // What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
         let told: HashSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
-        let untold = lost.iter().filter(|digest| !told.contains(digest)).map(|digest| Problem {
+        let lost = lost.into_iter().map(|blob| inventory.digest(blob));
+        let untold = lost.filter(|digest| !told.contains(digest)).map(|digest| Problem {
             severity: Severity::Error,
             code: Code::Unreadable,
             repository: None,
@@ -68,7 +68,7 @@ impl Sweep<'_> {
 }
 
 /// Checks the tags as if these blobs were not there.
-fn without(inventory: &mut Inventory, lost: &[Digest]) -> Vec<Broken> {
-    inventory.blobs.retain(|digest| lost.binary_search(digest).is_err());
+fn without(inventory: &mut Inventory, lost: &[Id]) -> Vec<Broken> {
+    inventory.blobs.retain(|blob| lost.binary_search(blob).is_err());
     check::verify(inventory)
 }

@@ -30,7 +30,7 @@ impl Scanner<'_> {
                 let path = format!("{parent}/{}", layout::current_link(&tag.name));
                 let problem = match links::read(&self.store.io, &self.store.root, &path) {
                     Link::To(digest, pushed_at) => {
-                        tag.state = TagState::Linked { digest, pushed_at };
+                        tag.state = TagState::Linked { digest: self.intern(&digest), pushed_at };
                         return true;
                     }
                     Link::Missing if !self.still_there(&format!("{parent}/{}", tag.name)) => {

@@ -3,63 +3,66 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Scanner, WRITE_IN_PROGRESS};
-use crate::model::{Code, Digest, Manifest, Problem, Repository, Severity, Tag};
+use crate::model::{Code, Descriptor, Digest, Id, Manifest, Problem, Repository, Severity, Sizes};
 use crate::stop::Interrupted;
-use crate::store::ages::PART;
 use crate::store::layout;
 use crate::store::manifests::ManifestRead;
 
+/// How many manifests are read before they are gone through: each takes a few KiB until then.
+const AT_A_TIME: usize = 2048;
+
 impl Scanner<'_> {
-    /// Reads every manifest that a tag, a revision or an index names, once.
+    /// Reads every manifest that a tag, a revision or an index names, once, unless it is known.
     pub(super) fn read_manifests(
         &self,
         repositories: &mut [Repository],
-        known: &HashMap<Digest, Manifest>,
-        present: impl Fn(&Digest) -> bool,
-    ) -> Result<HashMap<Digest, Manifest>, Interrupted> {
-        let mut manifests: HashMap<Digest, Manifest> = HashMap::new();
-        let mut seen: HashSet<Digest> = HashSet::new();
-        let mut bad: HashSet<Digest> = HashSet::new();
-        let mut absent: HashSet<Digest> = HashSet::new();
-        let mut wanted: Vec<Digest> = repositories
+        known: &mut HashMap<Id, Manifest>,
+        sizes: &mut Sizes,
+        present: impl Fn(Id) -> bool,
+    ) -> Result<(), Interrupted> {
+        let mut seen: HashSet<Id> = HashSet::new();
+        let mut bad: HashSet<Id> = HashSet::new();
+        let mut absent: HashSet<Id> = HashSet::new();
+        let mut wanted: Vec<Id> = repositories
             .iter()
-            .flat_map(|repository| {
-                repository.tags.iter().filter_map(Tag::digest).chain(&repository.revisions)
-            })
-            .cloned()
+            .flat_map(|repository| repository.tagged().chain(repository.revisions.iter().copied()))
             .collect();
         // Tags and revisions must be manifests; what an index lists may as well be a plain blob.
         let mut must_be_manifests = true;
         loop {
             wanted.sort_unstable();
             wanted.dedup();
-            wanted.retain(|digest| !known.contains_key(digest) && !seen.contains(digest));
-            seen.extend(wanted.iter().cloned());
-            absent.extend(wanted.extract_if(.., |digest| !present(digest)));
+            wanted.retain(|id| !known.contains_key(id) && !seen.contains(id));
+            seen.extend(&wanted);
+            absent.extend(wanted.extract_if(.., |id| !present(*id)));
             if wanted.is_empty() {
                 break;
             }
             let mut children = Vec::new();
-            for part in wanted.chunks(PART) {
+            for part in wanted.chunks(AT_A_TIME) {
+                let digests: Vec<Digest> = part.iter().map(|id| self.digest(*id)).collect();
                 let reads =
-                    self.store.read_manifests(part, must_be_manifests, WRITE_IN_PROGRESS, self.stop)?;
-                for (digest, read) in reads {
+                    self.store.read_manifests(&digests, must_be_manifests, WRITE_IN_PROGRESS, self.stop)?;
+                for (id, read) in part.iter().copied().zip(reads) {
                     match read {
-                        ManifestRead::Manifest(manifest) => {
-                            children.extend(manifest.children.iter().filter_map(|child| {
-                                let small =
-                                    child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES);
-                                small.then(|| child.digest.clone())
-                            }));
-                            manifests.insert(digest, manifest);
+                        ManifestRead::Manifest(document) => {
+                            let mut digests = self.all_digests();
+                            let manifest = Manifest::of(&document, &mut digests);
+                            sizes.read(id, &document, &digests);
+                            let small = |child: &Descriptor| {
+                                child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES)
+                            };
+                            let listed = document.children.iter().zip(&manifest.children);
+                            children.extend(listed.filter(|(child, _)| small(child)).map(|(_, id)| *id));
+                            known.insert(id, manifest);
                         }
                         ManifestRead::Blob => {}
                         ManifestRead::Absent => {
-                            absent.insert(digest);
+                            absent.insert(id);
                         }
                         ManifestRead::Doubt(problem) => {
                             self.report(*problem);
-                            bad.insert(digest);
+                            bad.insert(id);
                         }
                     }
                 }
@@ -68,21 +71,27 @@ impl Scanner<'_> {
             must_be_manifests = false;
         }
         for repository in repositories {
-            let tagged = || repository.tags.iter().filter_map(Tag::digest);
-            repository.in_doubt |= tagged().chain(&repository.revisions).any(|digest| bad.contains(digest));
-            if let Some(digest) = tagged().find(|digest| absent.contains(*digest)) {
+            for (alias, blob) in &repository.aliases {
+                sizes.alias(*alias, *blob);
+            }
+            let mut roots = repository.tagged().chain(repository.revisions.iter().copied());
+            let has_bad = roots.any(|id| bad.contains(&id));
+            drop(roots);
+            repository.in_doubt |= has_bad;
+            let missing = repository.tagged().find(|id| absent.contains(id));
+            if let Some(id) = missing {
                 repository.in_doubt = true;
                 self.report(Problem {
                     severity: Severity::Doubt,
                     code: Code::ManifestMissing,
                     repository: Some(repository.name.clone()),
-                    path: format!("{}/{}", layout::BLOBS, layout::blob_dir(digest)),
+                    path: format!("{}/{}", layout::BLOBS, layout::blob_dir(&self.digest(id))),
                     cause: "a tag names this manifest, and it is not there; what else it needs is unknown"
                         .into(),
                     remedy: "push the image again, or delete the tag".into(),
                 });
             }
         }
-        Ok(manifests)
+        Ok(())
     }
 }

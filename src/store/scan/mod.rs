@@ -12,10 +12,9 @@ mod again;
 mod gather;
 mod repository;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -23,7 +22,7 @@ use rayon::prelude::*;
 use super::Store;
 use super::io::Kind;
 use super::layout;
-use crate::model::{Code, Digest, Inventory, Manifest, Problem, RepoName, Repository, Severity};
+use crate::model::{Code, Digest, Digests, Id, Inventory, Problem, RepoName, Repository, Severity};
 use crate::stop::{Interrupted, Stop};
 
 /// How long a registry may take to fill a link that it has just truncated.
@@ -34,8 +33,6 @@ pub(in crate::store) const WRITE_IN_PROGRESS: Duration = Duration::from_secs(1);
 pub struct Look {
     /// The repositories as they are now; one that is gone has no entry.
     pub repositories: Vec<Repository>,
-    /// Manifests that were not known before.
-    pub new_manifests: HashMap<Digest, Manifest>,
     /// What was not as expected.
     pub problems: Vec<Problem>,
 }
@@ -47,19 +44,16 @@ impl Store {
     /// [`Interrupted`] when a stop was asked for. What cannot be read is not an error but a
     /// [`Problem`] in the inventory.
     pub fn scan(&self, stop: &Stop) -> Result<Inventory, Interrupted> {
-        self.scan_again(HashMap::new(), stop)
+        self.scan_again(Inventory::default(), stop)
     }
 
-    /// Looks at the whole store, reading only manifests that are not known yet.
+    /// Looks at the whole store, reading only manifests that an earlier look did not read.
     ///
     /// # Errors
     /// As [`Store::scan`].
-    pub fn scan_again(
-        &self,
-        mut known: HashMap<Digest, Manifest>,
-        stop: &Stop,
-    ) -> Result<Inventory, Interrupted> {
-        let scanner = Scanner::new(self, stop);
+    pub fn scan_again(&self, earlier: Inventory, stop: &Stop) -> Result<Inventory, Interrupted> {
+        let Inventory { mut digests, mut manifests, mut sizes, .. } = earlier;
+        let scanner = Scanner::new(self, &mut digests, stop);
         let found = Mutex::new(Vec::new());
         self.pool.install(|| {
             rayon::scope(|scope| scanner.walk(scope, layout::REPOSITORIES, &found));
@@ -69,44 +63,58 @@ impl Store {
         scanner.read_doubtful_tags_again(&mut repositories)?;
         repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
 
-        let (blobs, problems) = self.list_blobs(stop)?;
+        let (blobs, problems) = self.list_blobs_into(&scanner.digests, stop)?;
         scanner.report_all(problems);
-        let present = |digest: &Digest| blobs.binary_search(digest).is_ok();
-        let new = scanner.read_manifests(&mut repositories, &known, present)?;
-        known.extend(new);
-        Ok(Inventory { repositories, manifests: known, blobs, problems: scanner.into_problems() })
+        let present = |blob: Id| blobs.binary_search(&blob).is_ok();
+        scanner.read_manifests(&mut repositories, &mut manifests, &mut sizes, present)?;
+        let problems = scanner.into_problems();
+        Ok(Inventory { digests, repositories, manifests, blobs, sizes, problems })
     }
 
-    /// Looks at some repositories again, reading only manifests that are not `known` yet.
+    /// Looks at some repositories of an inventory again, reading only manifests that are new to it.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
     pub fn look_again(
         &self,
         names: &[RepoName],
-        known: &HashMap<Digest, Manifest>,
+        inventory: &mut Inventory,
         stop: &Stop,
     ) -> Result<Look, Interrupted> {
-        let scanner = Scanner::new(self, stop);
+        let Inventory { digests, manifests, sizes, .. } = inventory;
+        let scanner = Scanner::new(self, digests, stop);
         let mut repositories: Vec<Repository> = self
             .pool
             .install(|| names.par_iter().filter_map(|name| scanner.repository_by_name(name)).collect());
         stop.check()?;
         scanner.read_doubtful_tags_again(&mut repositories)?;
-        let new_manifests = scanner.read_manifests(&mut repositories, known, |_| true)?;
-        Ok(Look { repositories, new_manifests, problems: scanner.into_problems() })
+        scanner.read_manifests(&mut repositories, manifests, sizes, |_| true)?;
+        Ok(Look { repositories, problems: scanner.into_problems() })
     }
 }
 
 struct Scanner<'a> {
     store: &'a Store,
     stop: &'a Stop,
+    digests: Mutex<&'a mut Digests>,
     problems: Mutex<Vec<Problem>>,
 }
 
 impl<'a> Scanner<'a> {
-    const fn new(store: &'a Store, stop: &'a Stop) -> Self {
-        Self { store, stop, problems: Mutex::new(Vec::new()) }
+    const fn new(store: &'a Store, digests: &'a mut Digests, stop: &'a Stop) -> Self {
+        Self { store, stop, digests: Mutex::new(digests), problems: Mutex::new(Vec::new()) }
+    }
+
+    fn all_digests(&self) -> MutexGuard<'_, &'a mut Digests> {
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn intern(&self, digest: &Digest) -> Id {
+        self.all_digests().intern(digest)
+    }
+
+    fn digest(&self, id: Id) -> Digest {
+        self.all_digests().get(id)
     }
 
     fn into_problems(self) -> Vec<Problem> {

@@ -6,9 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::{Scanner, odd, unreadable};
-use crate::model::{
-    Algorithm, Code, Digest, Problem, RepoName, Repository, Severity, Tag, TagName, TagState,
-};
+use crate::model::{Code, Digest, Id, Problem, RepoName, Repository, Severity, Tag, TagName, TagState};
 use crate::store::io::{Dir, Entry, Kind};
 use crate::store::layout;
 use crate::store::links::{self, Link};
@@ -86,7 +84,9 @@ impl Scanner<'_> {
             .filter(|_| self.stop.check().is_ok())
             .map(|tag| {
                 let state = match links::read(&self.store.io, &dir, &layout::current_link(&tag)) {
-                    Link::To(digest, pushed_at) => TagState::Linked { digest, pushed_at },
+                    Link::To(digest, pushed_at) => {
+                        TagState::Linked { digest: self.intern(&digest), pushed_at }
+                    }
                     Link::Missing | Link::Bad(_) | Link::Unreadable(_) => TagState::Doubtful,
                 };
                 Tag { name: tag, state }
@@ -102,7 +102,7 @@ impl Scanner<'_> {
         path: &str,
         weight: Severity,
         in_doubt: &mut bool,
-    ) -> Vec<Digest> {
+    ) -> Vec<Id> {
         let Some((dir, algorithms)) = self.list(name, dir, path, in_doubt) else {
             return Vec::new();
         };
@@ -127,7 +127,7 @@ impl Scanner<'_> {
             digests.reserve(entries.len());
             for entry in entries {
                 match Digest::from_parts(algorithm, &entry.name) {
-                    Ok(digest) if entry.kind == Kind::Dir => digests.push(digest),
+                    Ok(digest) if entry.kind == Kind::Dir => digests.push(self.intern(&digest)),
                     _ => {
                         let weight = if entry.kind == Kind::File { Severity::Note } else { weight };
                         *in_doubt |= weight == Severity::Doubt;
@@ -148,18 +148,12 @@ impl Scanner<'_> {
     }
 
     /// Follows the layer links that are filed under another algorithm than their blob.
-    fn aliases(
-        &self,
-        name: &RepoName,
-        dir: &Dir,
-        layers: &[Digest],
-        in_doubt: &mut bool,
-    ) -> Vec<(Digest, Digest)> {
-        let foreign = layers.iter().filter(|layer| layer.algorithm() != Algorithm::Sha256);
-        let follow = |layer: &Digest| {
-            let path = format!("{}/{}/link", layout::LAYERS, layout::link_dir(layer));
+    fn aliases(&self, name: &RepoName, dir: &Dir, layers: &[Id], in_doubt: &mut bool) -> Vec<(Id, Id)> {
+        let foreign = layers.iter().filter(|layer| layer.slot().is_none());
+        let follow = |layer: &Id| {
+            let path = format!("{}/{}/link", layout::LAYERS, layout::link_dir(&self.digest(*layer)));
             let problem = match links::read(&self.store.io, dir, &path) {
-                Link::To(blob, _) => return Some((layer.clone(), blob)),
+                Link::To(blob, _) => return Some((*layer, self.intern(&blob))),
                 Link::Missing => return None,
                 Link::Bad(cause) => Problem {
                     severity: Severity::Doubt,
