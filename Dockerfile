@@ -16,9 +16,10 @@ FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS build
 ARG TARGETARCH
 WORKDIR /src
 
-# Linked statically against glibc (the crates are pure Rust): the binary runs on the Alpine of the registry
-# image as well as anywhere else. Cargo reads its settings from the root directory, above /src. A linker and a
-# standard library are installed only for a foreign architecture.
+# Linked statically against glibc: the binary runs on the Alpine of the registry image as well as anywhere else. The one
+# crate that is not pure Rust, ring, brings its C and assembler along, and the image has a compiler. Cargo reads its
+# settings from the root directory, above /src. A linker and a standard library are installed only for a foreign
+# architecture.
 RUN set -eu; \
     case "${TARGETARCH:-}" in \
       amd64) cpu=x86_64 ;; \

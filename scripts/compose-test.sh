@@ -161,6 +161,11 @@ sed -e 's/^GC_GRACE=.*/GC_GRACE=0s/' -e 's/^GC_SETTLE=.*/GC_SETTLE=1s/' -e 's/^K
 check "make audit: names what would go" fails 0 "v1" stack audit
 check "make audit: changed nothing" is "$(tags team/app)$(blobs)" "v1 v2 v3 v4 20"
 check "make gc: ends well, beside the running loop" stack gc
+asked_first() {
+    "${compose[@]}" logs --no-color registry >"$work/registry.log"
+    grep -q '"HEAD /v2/janitor-probe/.*" 404 ' "$work/registry.log"
+}
+check "it asked the registry before blobs went" asked_first
 check "the newest two tags are left" is "$(tags team/app)" "v3 v4 "
 check "the blobs of the others are gone from the disk" is "$(blobs)" 14
 check "a kept image is pulled" pull "$address/team/app:v4" "$work/pulled-v4"

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use crate::probe::Address;
+
 /// Shown above the options.
 const ABOUT: &str = "Keeps a self-hosted container registry from growing forever";
 
@@ -172,6 +174,27 @@ pub struct Settings {
     #[arg(long, env = "JANITOR_REGISTRY_BIN", value_name = "FILE", default_value = "registry", value_parser = path, help_heading = "The registry")]
     pub registry_bin: PathBuf,
 
+    /// Where the registry answers, such as `http://registry:5000`; all of them, separated by commas
+    ///
+    /// Before blobs are reclaimed, each is asked whether it goes by the disk or by what it remembers: a
+    /// few bytes are uploaded to a scratch repository, taken out of the store, and asked for again.
+    /// Unset, or `none`: the registry's configuration has to do.
+    #[arg(long, env = "JANITOR_REGISTRY_URL", value_name = "URL", value_parser = registry_url, help_heading = "The registry")]
+    pub registry_url: Option<String>,
+
+    /// User name for a registry that asks for one; the password is in `JANITOR_REGISTRY_PASSWORD`
+    #[arg(long, env = "JANITOR_REGISTRY_USERNAME", value_name = "NAME", value_parser = text, help_heading = "The registry")]
+    pub registry_username: Option<String>,
+
+    /// A file with the password in it, in place of `JANITOR_REGISTRY_PASSWORD`
+    #[arg(long, env = "JANITOR_REGISTRY_PASSWORD_FILE", value_name = "FILE", value_parser = path, help_heading = "The registry")]
+    pub registry_password_file: Option<PathBuf>,
+
+    /// The file that `docker login` writes, for user name and password
+    /// [default: config.json in `DOCKER_CONFIG` or ~/.docker]
+    #[arg(long, env = "JANITOR_DOCKER_CONFIG", value_name = "FILE", value_parser = path, help_heading = "The registry")]
+    pub docker_config: Option<PathBuf>,
+
     /// Reclaim blobs after pruning
     #[arg(long, env = "RUN_GC", value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Collection")]
     pub run_gc: bool,
@@ -261,6 +284,18 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("a path".into()) } else { Ok(text.into()) }
+}
+
+fn text(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a text".into()) } else { Ok(text.into()) }
+}
+
+/// What may have a password in it is refused elsewhere, in a message that does not repeat it.
+fn registry_url(text: &str) -> Result<String, String> {
+    if !text.contains('@') {
+        Address::parse_all(text).map_err(|error| error.to_string())?;
+    }
+    Ok(text.into())
 }
 
 fn engine(text: &str) -> Result<EngineChoice, String> {

@@ -8,6 +8,7 @@ pub mod gc;
 pub mod model;
 pub mod plan;
 pub mod policy;
+pub mod probe;
 pub mod report;
 pub mod stop;
 pub mod store;

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use clap::CommandFactory;
 
 use super::ConfigError;
+use super::access::PASSWORD;
 use crate::cli::Cli;
 
 /// Variables with these beginnings are the janitor's own.
@@ -21,7 +22,8 @@ pub(super) fn read() -> BTreeMap<String, OsString> {
 /// Refuses variables that look like settings and are none.
 pub(super) fn refuse_misspelt(environment: &BTreeMap<String, OsString>) -> Result<(), ConfigError> {
     let command = Cli::command();
-    let known: Vec<&str> = command.get_arguments().filter_map(|it| it.get_env()?.to_str()).collect();
+    let arguments = command.get_arguments().filter_map(|it| it.get_env()?.to_str());
+    let known: Vec<&str> = arguments.chain([PASSWORD]).collect();
     match environment.keys().find(|name| misspelt(name, &known)) {
         None => Ok(()),
         Some(name) => {

@@ -1,5 +1,6 @@
 //! What was asked for, resolved and validated. Only here is the environment read.
 
+mod access;
 mod environment;
 mod refusal;
 pub mod registry;
@@ -16,6 +17,7 @@ pub use refusal::ConfigError;
 
 use crate::cli::{Cli, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};
 use crate::policy::Policy;
+use crate::probe::Access;
 
 /// Where the registry images keep their configuration: 2.x, then 3.x.
 const REGISTRY_CONFIGS: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
@@ -45,6 +47,8 @@ pub struct Config {
     pub settle: Duration,
     /// How blobs are reclaimed; `None` when they are not.
     pub collection: Option<Collection>,
+    /// The registries that are asked before blobs are reclaimed; `None` when their addresses are unknown.
+    pub probe: Option<Access>,
     /// How the report is written to stdout.
     pub output: OutputFormat,
     /// How the log is written.
@@ -108,6 +112,7 @@ impl Config {
         if settings.keep_last_n == 0 && !settings.unsafe_keep_none {
             return Err(ConfigError::keep_none());
         }
+        let probe = access::resolve(&settings, environment)?;
         let grace = SignedDuration::try_from(settings.gc_grace).unwrap_or(SignedDuration::MAX);
         let registry_config = settings.registry_config.unwrap_or_else(|| {
             let found = REGISTRY_CONFIGS.into_iter().find(|path| Path::new(path).exists());
@@ -142,6 +147,7 @@ impl Config {
                 environment: environment::registry_variables(environment),
                 timeout: settings.gc_timeout,
             }),
+            probe,
             output,
             log_format: settings.log_format,
             log_level: settings.log_level,

@@ -9,6 +9,7 @@ mod manifest;
 mod name;
 mod place;
 mod problem;
+mod scratch;
 mod sizes;
 
 pub use age::{BlobAge, LinkAge};
@@ -20,4 +21,5 @@ pub use manifest::{Manifest, Reference};
 pub use name::{NameError, RepoName, TagName};
 pub use place::{Expected, Place};
 pub use problem::{Code, Problem, Severity};
+pub use scratch::{Canary, Scratch};
 pub use sizes::Sizes;

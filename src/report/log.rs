@@ -35,12 +35,12 @@ pub fn log(report: &SweepReport) {
     for broken in &report.broken {
         error!("{}:{} does not pull: {}", broken.repository, broken.tag, broken.detail);
     }
-    match report.collection.status {
-        CollectionStatus::Refused | CollectionStatus::Failed => {
-            error!("collector: {}", report.collection.detail);
+    for line in report.collection.detail.lines() {
+        match report.collection.status {
+            CollectionStatus::Refused | CollectionStatus::Failed => error!("collector: {line}"),
+            CollectionStatus::PutOff => warn!("collector: {line}"),
+            _ => info!("collector: {line}"),
         }
-        CollectionStatus::PutOff => warn!("collector: {}", report.collection.detail),
-        _ => info!("collector: {}", report.collection.detail),
     }
     let totals = &report.totals;
     let held = match (totals.bytes_held, totals.held_until) {

@@ -138,7 +138,8 @@ fn totals(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
         });
         writeln!(out, "           {} more that nothing kept needs{when}", bytes(totals.bytes_held))?;
     }
-    writeln!(out, "collector  {}", report.collection.detail)
+    let detail = report.collection.detail.replace('\n', "\n           ");
+    writeln!(out, "collector  {detail}")
 }
 
 fn troubles(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod ages;
 mod blobs;
+mod canary;
 mod clock;
 mod io;
 mod layout;

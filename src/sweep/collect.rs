@@ -53,6 +53,9 @@ impl Sweep<'_> {
         let told = match self.may_collect(inventory, reclaim) {
             Ok(collector) => {
                 let collector = collector.clone();
+                if let Some(told) = self.probe(lock, inventory)? {
+                    return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told));
+                }
                 for repository in inventory
                     .repositories
                     .iter()

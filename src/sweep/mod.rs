@@ -13,6 +13,7 @@ mod engine;
 mod laps;
 mod manifests;
 mod outcome;
+mod probe;
 mod reclaim;
 mod run;
 mod settle;
@@ -185,7 +186,7 @@ impl<'a> Sweep<'a> {
                 remedy: "nothing; the next sweep puts them back and decides anew".into(),
             });
         }
-        let (inventory, verdicts) = self.look_and_decide()?;
+        let (inventory, verdicts) = self.look_and_decide(None)?;
         let expected = plan::tags(&inventory, &verdicts);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
@@ -216,7 +217,7 @@ impl<'a> Sweep<'a> {
 
     fn act(mut self, lock: &StoreLock) -> Result<SweepReport, Interrupted> {
         self.tidy_up(lock)?;
-        let (inventory, verdicts) = self.look_and_decide()?;
+        let (inventory, verdicts) = self.look_and_decide(Some(lock))?;
         let expected = plan::tags(&inventory, &verdicts);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
@@ -304,8 +305,12 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    fn look_and_decide(&mut self) -> Result<(Inventory, Vec<Vec<Verdict>>), Interrupted> {
+    fn look_and_decide(
+        &mut self,
+        lock: Option<&StoreLock>,
+    ) -> Result<(Inventory, Vec<Vec<Verdict>>), Interrupted> {
         let inventory = self.store.scan(self.stop)?;
+        let inventory = self.without_scratches(lock, inventory)?;
         self.lap("scan");
         let now = self.clock.now();
         let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);

@@ -61,9 +61,10 @@ impl Client {
         Self { address: address.to_owned(), agent }
     }
 
-    /// Whether the registry answers at all.
+    /// Whether the registry answers at all, be it that it wants a password.
     pub fn is_up(&self) -> bool {
-        self.agent.get(self.url("/v2/")).call().is_ok_and(|response| response.status() == StatusCode::OK)
+        let is_answer = |status| [StatusCode::OK, StatusCode::UNAUTHORIZED].contains(&status);
+        self.agent.get(self.url("/v2/")).call().is_ok_and(|response| is_answer(response.status()))
     }
 
     /// Pushes an image under a tag: asks for each blob, uploads what is missing, then puts the manifests.

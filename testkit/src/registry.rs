@@ -34,6 +34,8 @@ pub struct RegistryOptions {
     pub cache: Cache,
     /// A configuration to use instead of the harness's own; store and port are set by environment.
     pub config: Option<PathBuf>,
+    /// Variables of the registry's own process, which a janitor beside it does not see.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// A running registry; ends with the value.
@@ -43,6 +45,7 @@ pub struct Registry {
     store: PathBuf,
     config: PathBuf,
     root_by_environment: bool,
+    variables: BTreeMap<String, String>,
     running: Option<(Child, String)>,
 }
 
@@ -84,7 +87,14 @@ impl Registry {
             fs::write(&path, config_text(&store, options.cache)).expect("a configuration");
             path
         });
-        let mut registry = Self { directory, store, config, root_by_environment, running: None };
+        let mut registry = Self {
+            directory,
+            store,
+            config,
+            root_by_environment,
+            variables: options.variables,
+            running: None,
+        };
         registry.run();
         registry
     }
@@ -141,6 +151,11 @@ impl Registry {
         address
     }
 
+    /// Its address, as a setting has it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
     /// A client for it.
     pub fn client(&self) -> Client {
         Client::new(self.address())
@@ -168,6 +183,7 @@ impl Registry {
             .env("REGISTRY_LOG_FORMATTER", "text")
             .env("OTEL_TRACES_EXPORTER", "none")
             .envs(self.environment())
+            .envs(&self.variables)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle on the log"))
             .stderr(log)

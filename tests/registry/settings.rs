@@ -59,6 +59,9 @@ fn a_bad_value_is_refused_in_one_line_that_says_what_is_allowed() {
         ("JANITOR_JOBS", "many", "number"),
         ("JANITOR_OUTPUT", "yaml", "json"),
         ("JANITOR_UNSAFE_KEEP_NONE", "oui", "true"),
+        ("JANITOR_REGISTRY_URL", "registry:5000", "http://registry:5000"),
+        ("JANITOR_REGISTRY_URL", "ftp://registry", "http://registry:5000"),
+        ("JANITOR_REGISTRY_URL", "http://one,", "separated by commas"),
         ("LOG_FORMAT", "xml", "json"),
         ("LOG_LEVEL", "loud", "debug"),
     ] {
@@ -79,6 +82,11 @@ fn an_empty_value_is_not_a_default() {
         "JANITOR_DATA_DIR",
         "JANITOR_REGISTRY_CONFIG",
         "JANITOR_REGISTRY_BIN",
+        "JANITOR_REGISTRY_URL",
+        "JANITOR_REGISTRY_USERNAME",
+        "JANITOR_REGISTRY_PASSWORD",
+        "JANITOR_REGISTRY_PASSWORD_FILE",
+        "JANITOR_DOCKER_CONFIG",
     ] {
         assert_refused(&registry, &janitor(&registry).env(name, ""), &[name]);
     }
@@ -95,12 +103,37 @@ fn a_misspelt_setting_is_refused() {
         ("DRYRUN", "DRY_RUN"),
         ("DRY_RUNS", "DRY_RUN"),
         ("RUN_ONC", "RUN_ONCE"),
+        ("JANITOR_REGISTRY_PASSWRD", "JANITOR_REGISTRY_PASSWORD"),
     ] {
         let janitor = janitor(&registry).env(name, "1");
         assert_refused(&registry, &janitor, &[name, meant]);
     }
     let unknown = janitor(&registry).env("JANITOR_FROBNICATE", "1");
     assert_refused(&registry, &unknown, &["JANITOR_FROBNICATE"]);
+}
+
+#[test]
+fn a_password_in_the_wrong_place_is_refused_and_not_repeated() {
+    let registry = registry_with_images();
+    let janitor = || janitor(&registry);
+    let url = "JANITOR_REGISTRY_URL";
+    for (janitor, named) in [
+        (janitor().env(url, "http://ci:tulip@registry:5000"), url),
+        (janitor().arg("--registry-url=https://tulip@registry"), url),
+        (janitor().env("JANITOR_REGISTRY_PASSWORD", "tulip"), "JANITOR_REGISTRY_USERNAME"),
+        (janitor().env("JANITOR_REGISTRY_PASSWORD_FILE", "/tulip"), "JANITOR_REGISTRY_USERNAME"),
+        (janitor().env("JANITOR_REGISTRY_USERNAME", "ci"), "JANITOR_REGISTRY_PASSWORD_FILE"),
+        (
+            janitor()
+                .env("JANITOR_REGISTRY_USERNAME", "ci")
+                .env("JANITOR_REGISTRY_PASSWORD", "tulip")
+                .env("JANITOR_REGISTRY_PASSWORD_FILE", "/nowhere"),
+            "one of them",
+        ),
+    ] {
+        assert_refused(&registry, &janitor, &[named]);
+        assert!(!janitor.run().stderr.contains("tulip"));
+    }
 }
 
 #[test]

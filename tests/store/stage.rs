@@ -107,6 +107,7 @@ impl Stage {
             data_dir: self.root().into(),
             settle: Duration::ZERO,
             collection: None,
+            probe: None,
             output: OutputFormat::None,
             log_format: LogFormat::Text,
             log_level: LogLevel::Error,
