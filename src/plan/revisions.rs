@@ -84,7 +84,9 @@ pub fn revisions(
             LinkAge::Empty(at) if grace.is_over(at) => {
                 plan.empty.push(Expected { place: candidate.place.clone(), link: None });
             }
-            LinkAge::Empty(_) | LinkAge::Gone => {}
+            // A push may be about to fill it.
+            LinkAge::Empty(_) => drop(young.insert((name, digest))),
+            LinkAge::Gone => {}
             LinkAge::Doubt(problem) => plan.doubts.push(*problem),
         }
     }

@@ -10,6 +10,7 @@
 mod collect;
 mod empty;
 mod engine;
+mod hollow;
 mod laps;
 mod manifests;
 mod outcome;
@@ -33,6 +34,7 @@ use crate::report::SweepReport;
 use crate::stop::{Interrupted, Stop};
 use crate::store::{LockError, OpenError, StorageClock, Store, StoreLock};
 use engine::Engine;
+use hollow::Hollow;
 use laps::Laps;
 use outcome::Outcomes;
 use reclaim::Reclaim;
@@ -135,6 +137,7 @@ struct Sweep<'a> {
     findings: Vec<Problem>,
     /// Whether something is in the trash that should have been put back or deleted.
     trash_in_doubt: bool,
+    hollow: Hollow,
     /// When the last of the manifests that are held for their age may go.
     held_until: Option<Timestamp>,
 }
@@ -159,6 +162,7 @@ impl<'a> Sweep<'a> {
             started_at,
             findings: Vec::new(),
             trash_in_doubt: false,
+            hollow: Hollow::default(),
             held_until: None,
         };
         if clock.skew().abs() > SKEW_TOLD {
@@ -204,6 +208,7 @@ impl<'a> Sweep<'a> {
                 outcomes.repository_removed(repository);
             }
         }
+        let inventory = plan::without(inventory, &self.hollow.young);
         let broken = check::verify(&inventory);
         self.lap("verify");
         self.findings.extend(inventory.problems);
@@ -225,6 +230,8 @@ impl<'a> Sweep<'a> {
 
         let plan = self.plan_revisions(&inventory, &tags.taken)?;
         let mut empty = self.empty_repositories(&inventory, &plan)?;
+        let hollow = std::mem::take(&mut self.hollow.old);
+        self.remove_empty_revisions(lock, &hollow)?;
         self.remove_empty_revisions(lock, &plan.empty)?;
         let inventory = plan::without(inventory, &plan.empty);
         let mut revisions = apply::take(&batch, plan.remove, self.stop)?;
@@ -298,6 +305,7 @@ impl<'a> Sweep<'a> {
 
     fn look_and_decide(&mut self) -> Result<(Inventory, Vec<Vec<Verdict>>), Interrupted> {
         let inventory = self.store.scan(self.stop)?;
+        let inventory = self.without_hollow_revisions(inventory)?;
         self.lap("scan");
         let now = self.clock.now();
         let evaluate = |repository| self.config.policy.evaluate(repository, &inventory.manifests, now);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::Sweep;
+use super::hollow::Hollow;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
 use crate::model::{Digest, Expected, Inventory, Place, Tag};
 use crate::plan::{self, Blobs};
@@ -98,15 +99,19 @@ impl Reclaim {
 
     /// The blobs that the stock collector would take although they are to stay, so that they need a
     /// pin: young ones, since it knows no age; those behind a layer link of another algorithm, since
-    /// it does not follow it; and what a kept manifest without a revision in its repository needs.
-    pub(super) fn to_pin(&self, inventory: &Inventory) -> Vec<(Digest, u64)> {
+    /// it does not follow it; and what a kept manifest that is no revision of its repository needs.
+    pub(super) fn to_pin(&self, inventory: &Inventory, hollow: &Hollow) -> Vec<(Digest, u64)> {
         let mut pins: HashMap<Digest, u64> =
             self.plan.held.iter().map(|blob| (blob.digest.clone(), blob.size_bytes)).collect();
+        let hollow: HashSet<&Place> = hollow.young.iter().map(|it| &it.place).collect();
         for repository in &inventory.repositories {
             let aliased = repository.aliases.iter().map(|(_, blob)| blob);
             let graph = Graph::of(repository, &inventory.manifests);
             let reached = graph.closure(repository.tags.iter().filter_map(Tag::digest));
-            let lacking = reached.into_iter().filter(|it| repository.revisions.binary_search(it).is_err());
+            let lacking = reached.into_iter().filter(|it| {
+                let place = Place::Revision(repository.name.clone(), (*it).clone());
+                repository.revisions.binary_search(it).is_err() || hollow.contains(&place)
+            });
             let needed = lacking.flat_map(|digest| {
                 let blobs = inventory.manifests.get(digest).into_iter().flat_map(|it| &it.blobs);
                 std::iter::once(digest).chain(blobs.map(|blob| &blob.digest))

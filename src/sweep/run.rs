@@ -25,7 +25,7 @@ impl Sweep<'_> {
         inventory: &Inventory,
         reclaim: &Reclaim,
     ) -> Result<Told, Interrupted> {
-        let mut to_pin = reclaim.to_pin(inventory);
+        let mut to_pin = reclaim.to_pin(inventory, &self.hollow);
         // Blobs that came in since the store was looked at are young, too.
         let (now, problems) = self.store.list_blobs(self.stop)?;
         self.findings.extend(problems);
@@ -156,8 +156,8 @@ impl Sweep<'_> {
     }
 }
 
-/// What the collector would delete beyond what is due: blobs that came in meanwhile, which a pin can
-/// hold. Anything else speaks against it. It has faults that delete live blobs (a link that vanishes
+/// What the collector would delete beyond what is due: blobs that came in meanwhile, or that only what
+/// is kept for its age needs, which a pin can hold. Anything else speaks against it. It has faults that delete live blobs (a link that vanishes
 /// while it looks, a repository without `_layers`); whatever they are, it shows in what it proposes.
 fn beyond(
     proposal: &Proposal,
@@ -173,7 +173,7 @@ fn beyond(
     let beyond: BTreeSet<Digest> =
         proposal.blobs.iter().filter(|digest| !due.contains(digest)).cloned().collect();
     let live = beyond.iter().find(|digest| {
-        inventory.blobs.binary_search(digest).is_ok_and(|at| reclaim.marks.fates[at] != Fate::Garbage)
+        inventory.blobs.binary_search(digest).is_ok_and(|at| reclaim.marks.fates[at] == Fate::Kept)
     });
     match live {
         None => Ok(beyond),

@@ -28,6 +28,7 @@ impl Sweep<'_> {
             let all = inventory.blobs.iter().cloned().zip(marks.sizes).zip(marks.fates);
             kept = all.filter(|(_, fate)| *fate == Fate::Kept).map(|(blob, _)| blob).collect();
         }
+        self.as_served(inventory)?;
         let mut lost = self.store.lost_blobs(&kept, self.stop)?;
         let mut broken = without(inventory, &lost);
         if !broken.is_empty() {
@@ -41,6 +42,7 @@ impl Sweep<'_> {
             inventory.manifests.extend(look.new_manifests);
             inventory.problems.extend(look.problems);
             replace(inventory, look.repositories, &names);
+            self.as_served(inventory)?;
             let (blobs, problems) = self.store.list_blobs(self.stop)?;
             inventory.blobs = blobs;
             inventory.problems.extend(problems);
