@@ -32,14 +32,18 @@ pub struct Revisions {
     pub doubts: Vec<Problem>,
 }
 
-/// The revisions that no tag reaches, sorted by place.
+/// The revisions that no tag reaches and no tagged artifact serves, sorted by place.
 ///
 /// `removed` are the tags that this sweep took away, no longer in the inventory.
 pub fn unreachable(inventory: &Inventory, removed: &[Expected]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for repository in &inventory.repositories {
         let graph = Graph::of(repository, &inventory.manifests);
-        let kept = graph.closure(repository.tags.iter().filter_map(Tag::digest));
+        let tagged = || repository.tags.iter().filter_map(Tag::digest);
+        // An artifact's tag that is kept for its age would else count as an image in the next sweep,
+        // and take the place of another.
+        let subjects = tagged().filter_map(|digest| inventory.manifests.get(digest)?.subject.as_ref());
+        let kept = graph.closure(tagged().chain(subjects));
         let from = removed.partition_point(|expected| expected.place.repository() < &repository.name);
         let own =
             removed[from..].iter().take_while(|expected| *expected.place.repository() == repository.name);

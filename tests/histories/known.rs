@@ -53,3 +53,11 @@ fn a_referrer_of_what_the_registry_has_just_deleted_is_not_taken_away_and_put_ba
     history.push(sweep(true, 60, Engine::Off));
     play(Engine::Off, &history);
 }
+
+#[test]
+fn an_artifact_that_is_still_young_when_its_image_goes_takes_no_place_of_another() {
+    let untagged = Operation::HalfPush { repository: "lib", family: 2, manifests: 1 };
+    let wait = Operation::Wait { minutes: 70 };
+    let serve = Operation::Serve { repository: "lib", family: 2, how: Serve::Tagged };
+    play(Engine::Off, &[untagged, push("lib", "v1", 0), wait, serve, sweep(true, 60, Engine::Off)]);
+}

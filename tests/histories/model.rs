@@ -83,7 +83,10 @@ impl Model {
             if settings.untagged_go {
                 let removed = repository.tags.iter().filter(|(tag, _)| !kept.contains(*tag));
                 let removed: Vec<&Digest> = removed.map(|(_, (digest, _))| digest).collect();
-                let reached = self.closure(repository, swept.tags.values().map(|(digest, _)| digest));
+                let tagged = || swept.tags.values().map(|(digest, _)| digest);
+                // What an artifact serves stays as long as its tag, and so does what the tag is.
+                let subjects = tagged().filter_map(|digest| self.document(digest)?.subject.as_ref());
+                let reached = self.closure(repository, tagged().chain(subjects));
                 let untagged_now = self.closure(repository, removed);
                 let unreachable = || repository.revisions.iter().filter(|(it, _)| !reached.contains(*it));
                 // The registry's collector would take the young blobs of a young manifest.
