@@ -51,7 +51,7 @@ pub fn expected(inventory: &Inventory, remove: &[(Revision, Timestamp)]) -> Vec<
     remove.iter().map(expected).collect()
 }
 
-/// The revisions that no tag reaches, sorted by place.
+/// The revisions that no tag reaches and no tagged artifact serves, sorted by place.
 ///
 /// `removed` are what tags named that this sweep took away and that are no longer in the inventory,
 /// sorted by repository.
@@ -59,7 +59,10 @@ pub fn unreachable(inventory: &Inventory, removed: &[Revision]) -> Vec<Candidate
     let mut candidates = Vec::new();
     for (at, repository) in (0_u32..).zip(&inventory.repositories) {
         let graph = Graph::of(repository, &inventory.manifests);
-        let kept = graph.closure(repository.tagged());
+        // An artifact's tag that is kept for its age would else count as an image in the next sweep,
+        // and take the place of another.
+        let subjects = repository.tagged().filter_map(|it| inventory.manifests.get(&it)?.subject());
+        let kept = graph.closure(repository.tagged().chain(subjects));
         let mut unreached: Vec<Id> =
             repository.revisions.iter().copied().filter(|revision| !kept.contains(revision)).collect();
         if unreached.is_empty() {
@@ -104,7 +107,9 @@ pub fn revisions(
             LinkAge::Empty(at) if grace.is_over(at) => {
                 plan.empty.push(revision);
             }
-            LinkAge::Empty(_) | LinkAge::Gone => {}
+            // A push may be about to fill it.
+            LinkAge::Empty(_) => _ = young.insert(revision),
+            LinkAge::Gone => {}
             LinkAge::Doubt(problem) => plan.doubts.push(*problem),
         }
     }

@@ -13,9 +13,10 @@ use super::{Store, StoreLock, layout, mutate};
 const RESERVE_BYTES: usize = 1 << 20;
 
 impl Store {
-    /// Makes the reserve where it is missing. There may be no room for it, which is no failure.
+    /// Makes the reserve where it is missing, or where a power cut left half of it. There may be no room for it, which is no failure.
     pub(super) fn keep_reserve(&self, dir: &Dir) {
-        if self.io.stat(dir, layout::RESERVE).is_ok() {
+        let is_whole = |size_bytes| usize::try_from(size_bytes).is_ok_and(|size| size >= RESERVE_BYTES);
+        if self.io.stat(dir, layout::RESERVE).is_ok_and(|reserve| is_whole(reserve.size_bytes)) {
             return;
         }
         if mutate::write_new(&self.io, dir, layout::RESERVE, &vec![0; RESERVE_BYTES]).is_err() {

@@ -10,6 +10,7 @@
 mod collect;
 mod empty;
 mod engine;
+mod hollow;
 mod laps;
 mod manifests;
 mod outcome;
@@ -34,6 +35,7 @@ use crate::report::SweepReport;
 use crate::stop::{Interrupted, Stop};
 use crate::store::{LockError, OpenError, StorageClock, Store, StoreLock};
 use engine::Engine;
+use hollow::Hollow;
 use laps::Laps;
 use outcome::Outcomes;
 use reclaim::Reclaim;
@@ -136,6 +138,7 @@ struct Sweep<'a> {
     findings: Vec<Problem>,
     /// Whether something is in the trash that should have been put back or deleted.
     trash_in_doubt: bool,
+    hollow: Hollow,
     /// When the last of the manifests that are held for their age may go.
     held_until: Option<Timestamp>,
 }
@@ -160,6 +163,7 @@ impl<'a> Sweep<'a> {
             started_at,
             findings: Vec::new(),
             trash_in_doubt: false,
+            hollow: Hollow::default(),
             held_until: None,
         };
         if clock.skew().abs() > SKEW_TOLD {
@@ -207,6 +211,7 @@ impl<'a> Sweep<'a> {
                 outcomes.repository_removed(repository);
             }
         }
+        let inventory = plan::without_revisions(inventory, self.hollow.young.iter().copied());
         let broken = check::verify(&inventory);
         self.lap("verify");
         outcomes.manifests(going, plan.held.len());
@@ -231,6 +236,8 @@ impl<'a> Sweep<'a> {
         let named = plan::named_by(&inventory, &tags.taken);
         let plan = self.plan_revisions(&inventory, &named)?;
         let mut empty = self.empty_repositories(&inventory, &plan)?;
+        let hollow = std::mem::take(&mut self.hollow.old);
+        self.remove_empty_revisions(lock, &inventory, &hollow)?;
         self.remove_empty_revisions(lock, &inventory, &plan.empty)?;
         let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
         let mut revisions = apply::take(&batch, plan::expected(&inventory, &plan.remove), self.stop)?;
@@ -311,6 +318,7 @@ impl<'a> Sweep<'a> {
     ) -> Result<(Inventory, Vec<Vec<Verdict>>), Interrupted> {
         let inventory = self.store.scan(self.stop)?;
         let inventory = self.without_scratches(lock, inventory)?;
+        let inventory = self.without_hollow_revisions(inventory)?;
         self.lap("scan");
         let now = self.clock.now();
         let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);

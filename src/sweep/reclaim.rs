@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::Sweep;
+use super::hollow::Hollow;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
 use crate::model::{Id, Inventory, Manifest, Place, RepoName, Revision};
 use crate::plan::Blobs;
@@ -101,14 +102,18 @@ impl Reclaim {
 
     /// The blobs that the stock collector would take although they are to stay, so that they need a
     /// pin: young ones, since it knows no age; those behind a layer link of another algorithm, since
-    /// it does not follow it; and what a kept manifest without a revision in its repository needs.
-    pub(super) fn to_pin(&self, inventory: &Inventory) -> Vec<Id> {
+    /// it does not follow it; and what a kept manifest that is no revision of its repository needs.
+    pub(super) fn to_pin(&self, inventory: &Inventory, hollow: &Hollow) -> Vec<Id> {
         let mut pins: HashSet<Id> = self.plan.held.iter().copied().collect();
-        for repository in &inventory.repositories {
+        let hollow: HashSet<Revision> = hollow.young.iter().copied().collect();
+        for (at, repository) in (0..).zip(&inventory.repositories) {
             let aliased = repository.aliases.iter().map(|(_, blob)| *blob);
             let graph = Graph::of(repository, &inventory.manifests);
             let reached = graph.closure(repository.tagged());
-            let lacking = reached.into_iter().filter(|it| repository.revisions.binary_search(it).is_err());
+            let lacking = reached.into_iter().filter(|manifest| {
+                repository.revisions.binary_search(manifest).is_err()
+                    || hollow.contains(&Revision { repository: at, manifest: *manifest })
+            });
             let needed = lacking.flat_map(|manifest| {
                 let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(Manifest::blobs);
                 std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))

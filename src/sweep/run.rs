@@ -26,7 +26,8 @@ impl Sweep<'_> {
         reclaim: &Reclaim,
     ) -> Result<Told, Interrupted> {
         let sized = |blob: Id| (inventory.digest(blob), inventory.sizes.of(blob));
-        let mut to_pin: Vec<(Digest, u64)> = reclaim.to_pin(inventory).into_iter().map(sized).collect();
+        let to_pin = reclaim.to_pin(inventory, &self.hollow);
+        let mut to_pin: Vec<(Digest, u64)> = to_pin.into_iter().map(sized).collect();
         // Blobs that came in since the store was looked at are young, too.
         let (now, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
         self.findings.extend(problems);
@@ -158,8 +159,8 @@ impl Sweep<'_> {
     }
 }
 
-/// What the collector would delete beyond what is due: blobs that came in meanwhile, which a pin can
-/// hold. Anything else speaks against it. It has faults that delete live blobs (a link that vanishes
+/// What the collector would delete beyond what is due: blobs that came in meanwhile, or that only what
+/// is kept for its age needs, which a pin can hold. Anything else speaks against it. It has faults that delete live blobs (a link that vanishes
 /// while it looks, a repository without `_layers`); whatever they are, it shows in what it proposes.
 fn beyond(
     proposal: &Proposal,
@@ -176,7 +177,7 @@ fn beyond(
         proposal.blobs.iter().filter(|digest| !due.contains(digest)).cloned().collect();
     let live = beyond.iter().find(|digest| {
         let known = inventory.digests.id(digest).filter(|blob| inventory.has_blob(*blob));
-        known.is_some_and(|blob| reclaim.marks.fate(blob) != Fate::Garbage)
+        known.is_some_and(|blob| reclaim.marks.fate(blob) == Fate::Kept)
     });
     match live {
         None => Ok(beyond),

@@ -28,6 +28,7 @@ impl Sweep<'_> {
             let blobs = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Kept);
             kept = blobs.map(|blob| (*blob, inventory.sizes.of(*blob))).collect();
         }
+        self.as_served(inventory)?;
         let mut lost = self.store.lost_blobs(&inventory.digests, &kept, self.stop)?;
         let mut broken = without(inventory, &lost);
         if !broken.is_empty() {
@@ -40,6 +41,7 @@ impl Sweep<'_> {
             broken.retain(|broken| unsure.contains(&broken.repository));
             inventory.problems.extend(look.problems);
             replace(inventory, look.repositories, &names);
+            self.as_served(inventory)?;
             let (blobs, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
             inventory.blobs = blobs;
             inventory.problems.extend(problems);

@@ -34,6 +34,7 @@ mod skopeo;
 mod store_builder;
 mod store_view;
 mod tree;
+mod witness;
 
 pub use bulk::{BulkSpec, BulkSummary};
 pub use client::{Client, Missing, Pulled};
