@@ -35,7 +35,10 @@ impl Scanner<'_> {
             wanted.dedup();
             wanted.retain(|digest| !known.contains_key(digest) && !seen.contains(digest));
             seen.extend(wanted.iter().cloned());
-            absent.extend(wanted.extract_if(.., |digest| !present(digest)));
+            // A listing that lacks what a revision names is not believed: the manifest is asked for by its path.
+            if !must_be_manifests {
+                absent.extend(wanted.extract_if(.., |digest| !present(digest)));
+            }
             if wanted.is_empty() {
                 break;
             }
@@ -70,14 +73,15 @@ impl Scanner<'_> {
         for repository in repositories {
             let tagged = || repository.tags.iter().filter_map(Tag::digest);
             repository.in_doubt |= tagged().chain(&repository.revisions).any(|digest| bad.contains(digest));
-            if let Some(digest) = tagged().find(|digest| absent.contains(*digest)) {
+            let manifest = |digest: &Digest| manifests.get(digest).or_else(|| known.get(digest));
+            if let Some(digest) = absent_of(repository, &absent, manifest).cloned() {
                 repository.in_doubt = true;
                 self.report(Problem {
                     severity: Severity::Doubt,
                     code: Code::ManifestMissing,
                     repository: Some(repository.name.clone()),
-                    path: format!("{}/{}", layout::BLOBS, layout::blob_dir(digest)),
-                    cause: "a tag names this manifest, and it is not there; what else it needs is unknown"
+                    path: format!("{}/{}", layout::BLOBS, layout::blob_dir(&digest)),
+                    cause: "a tag needs this manifest, and it is not there; what else it needs is unknown"
                         .into(),
                     remedy: "push the image again, or delete the tag".into(),
                 });
@@ -85,4 +89,31 @@ impl Scanner<'_> {
         }
         Ok(manifests)
     }
+}
+
+/// A manifest that a tag needs and that is not there: the one that it names, or below that one that the repository
+/// has a revision of. Without a revision, an index may have been pushed without all of its platforms.
+fn absent_of<'a>(
+    repository: &'a Repository,
+    absent: &HashSet<Digest>,
+    manifest: impl Fn(&Digest) -> Option<&'a Manifest>,
+) -> Option<&'a Digest> {
+    if absent.is_empty() {
+        return None;
+    }
+    let mut open: Vec<&Digest> = repository.tags.iter().filter_map(Tag::digest).collect();
+    let named = open.iter().find(|digest| absent.contains(**digest));
+    if named.is_some() {
+        return named.copied();
+    }
+    let mut seen = HashSet::new();
+    while let Some(digest) = open.pop() {
+        if absent.contains(digest) && repository.revisions.binary_search(digest).is_ok() {
+            return Some(digest);
+        }
+        if seen.insert(digest) {
+            open.extend(manifest(digest).into_iter().flat_map(|it| &it.children).map(|child| &child.digest));
+        }
+    }
+    None
 }

@@ -167,6 +167,14 @@ impl<'a> Scanner<'a> {
             let child = format!("{path}/{}", entry.name);
             match entry.kind {
                 Kind::Dir if entry.name.starts_with('_') => {}
+                // Opened by this name, it would seem to be gone.
+                Kind::Dir if entry.name.contains(char::REPLACEMENT_CHARACTER) => self.report(odd(
+                    Severity::Doubt,
+                    Code::OddName,
+                    None,
+                    Path::new(&child),
+                    "a name that is not UTF-8, so what is in it is unknown",
+                )),
                 Kind::Dir => scope.spawn(move |scope| self.walk(scope, &child, found)),
                 Kind::File => self.report(odd(Severity::Note, Code::OddName, None, Path::new(&child), "a file where repositories are")),
                 Kind::Other => self.report(odd(
