@@ -1,8 +1,10 @@
 //! Whether what was kept is all there: index, manifests, config and layers of every tag.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
-use crate::model::{Digest, Inventory, RepoName, Repository, TagName};
+use crate::model::{Digest, Inventory, Place, RepoName, Repository, Tag, TagName};
 
 /// A kept tag that a client cannot pull whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +40,31 @@ pub fn verify(inventory: &Inventory) -> Vec<Broken> {
     broken
 }
 
+/// The links that are listed and that a pull of some tag goes through, sorted.
+pub fn links(inventory: &Inventory) -> Vec<Place> {
+    let mut places = Vec::new();
+    for repository in &inventory.repositories {
+        let mut open: Vec<&Digest> = repository.tags.iter().filter_map(Tag::digest).collect();
+        let mut seen = HashSet::new();
+        while let Some(digest) = open.pop() {
+            if !seen.insert(digest) {
+                continue;
+            }
+            if repository.revisions.binary_search(digest).is_ok() {
+                places.push(Place::Revision(repository.name.clone(), digest.clone()));
+            }
+            let Some(manifest) = inventory.manifests.get(digest) else { continue };
+            open.extend(manifest.children.iter().map(|child| &child.digest));
+            let blobs = manifest.blobs.iter().map(|blob| &blob.digest);
+            let listed = blobs.filter(|digest| repository.layers.binary_search(digest).is_ok());
+            places.extend(listed.map(|digest| Place::Layer(repository.name.clone(), digest.clone())));
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
 fn lacking(inventory: &Inventory, repository: &Repository, tagged: &Digest) -> Vec<(Digest, String)> {
     let mut lacks = Vec::new();
     let linked = |digest: &Digest, links: &[Digest]| links.binary_search(digest).is_ok();
@@ -47,7 +74,7 @@ fn lacking(inventory: &Inventory, repository: &Repository, tagged: &Digest) -> V
     };
     // Referrers are not part of what a tag's pull fetches, so only children are followed.
     let mut open = vec![tagged];
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     while let Some(digest) = open.pop() {
         if !seen.insert(digest) {
             continue;
@@ -57,7 +84,10 @@ fn lacking(inventory: &Inventory, repository: &Repository, tagged: &Digest) -> V
             continue;
         }
         if !linked(digest, &repository.revisions) && !linked(digest, &repository.layers) {
-            lacks.push((digest.clone(), format!("the revision link of manifest {digest} is missing")));
+            lacks.push((
+                digest.clone(),
+                format!("the revision link of manifest {digest} is missing or empty"),
+            ));
         }
         let Some(manifest) = inventory.manifests.get(digest) else {
             continue;
@@ -69,7 +99,7 @@ fn lacking(inventory: &Inventory, repository: &Repository, tagged: &Digest) -> V
             } else if !linked(&blob.digest, &repository.layers) {
                 lacks.push((
                     blob.digest.clone(),
-                    format!("the layer link of blob {} is missing", blob.digest),
+                    format!("the layer link of blob {} is missing or empty", blob.digest),
                 ));
             }
         }

@@ -26,6 +26,9 @@ pub struct BlobAges {
 /// How many files are looked at before the answers are gone through.
 pub(super) const PART: usize = 8192;
 
+/// `sha256:` and 64 digits.
+const LAYER_LINK_BYTES: u64 = 71;
+
 enum Aged {
     Blob(BlobAge),
     Hollow(Digest, Timestamp),
@@ -73,36 +76,50 @@ impl Store {
         })
     }
 
-    /// The links among these that cannot be trusted: one stat each, and a closer look only at what is
-    /// not as long as a link. Something may be writing it, so that look is taken twice.
+    /// The places among these without a link, or with one that is not as long as a link is: one stat each.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn bad_links(&self, places: &[Place], stop: &Stop) -> Result<Vec<Problem>, Interrupted> {
+    pub fn dead_links(&self, places: &[Place], stop: &Stop) -> Result<Vec<Place>, Interrupted> {
         let looks_good = self.by_parent(places, |dir, place| {
             stop.check()?;
             let length = match place {
                 Place::Tag(..) => None,
-                Place::Revision(_, digest) | Place::Layer(_, digest) => Some(digest.to_string().len() as u64),
+                Place::Revision(_, digest) => Some(digest.to_string().len() as u64),
+                // Whatever it is named after, it names the blob, and blobs are stored under sha256.
+                Place::Layer(..) => Some(LAYER_LINK_BYTES),
             };
             let stat = dir.ok().map(|dir| self.io.stat(dir, &layout::link(place)));
             Ok(matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length))
         })?;
-        let odd: Vec<Place> =
-            places.iter().zip(looks_good).filter(|(_, good)| !good).map(|(place, _)| place.clone()).collect();
+        Ok(places.iter().zip(looks_good).filter(|(_, good)| !good).map(|(place, _)| place.clone()).collect())
+    }
+
+    /// The links among these that cannot be trusted: one stat each, and a closer look only at what is
+    /// not as long as a link. Something may be writing it, so that look is taken twice. No link at all is
+    /// bad where they `are_needed`.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn bad_links(
+        &self,
+        places: &[Place],
+        are_needed: bool,
+        stop: &Stop,
+    ) -> Result<Vec<Problem>, Interrupted> {
+        let odd = self.dead_links(places, stop)?;
         if odd.is_empty() {
             return Ok(Vec::new());
         }
         stop.wait(super::scan::WRITE_IN_PROGRESS)?;
         let ages = self.link_ages(&odd, stop)?;
-        Ok(ages
-            .into_iter()
-            .filter_map(|age| match age {
-                LinkAge::Doubt(problem) => Some(*problem),
-                // A directory without a link is what the registry's own delete leaves.
-                LinkAge::Written(_) | LinkAge::Empty(_) | LinkAge::Gone => None,
-            })
-            .collect())
+        let doubts = odd.iter().zip(ages).filter_map(|(place, age)| match age {
+            LinkAge::Doubt(problem) => Some(*problem),
+            LinkAge::Empty(_) if are_needed => Some(bad_link(place, "the link is missing".into())),
+            // A directory without a link is what the registry's own delete leaves.
+            LinkAge::Written(_) | LinkAge::Empty(_) | LinkAge::Gone => None,
+        });
+        Ok(doubts.collect())
     }
 
     /// When links were last written: one stat each. `None` when there is no link; what cannot be

@@ -27,7 +27,7 @@ impl Sweep<'_> {
         if candidates.is_empty() {
             return Ok(Revisions::default());
         }
-        let doubts = self.doubtful_links(inventory, &candidates)?;
+        let doubts = self.doubtful_links(inventory, Some(&candidates))?;
         if !doubts.is_empty() {
             self.findings.extend(doubts.iter().cloned());
             let held = candidates.into_iter().map(|candidate| candidate.place).collect();
@@ -50,19 +50,21 @@ impl Sweep<'_> {
         Ok(plan)
     }
 
-    /// Looks at the links of the revisions that are to stay, since something is about to go.
+    /// Looks at the links of the revisions that are to stay, since something is about to go: of all, or of those that
+    /// are needed by a tag, which are all but the candidates.
     pub(super) fn doubtful_links(
         &self,
         inventory: &Inventory,
-        but: &[plan::Candidate],
+        candidates: Option<&[plan::Candidate]>,
     ) -> Result<Vec<Problem>, Interrupted> {
+        let but = candidates.unwrap_or_default();
         let but: HashSet<&Place> = but.iter().map(|candidate| &candidate.place).collect();
         let all = inventory.repositories.iter().flat_map(|repository| {
             let place = |digest: &Digest| Place::Revision(repository.name.clone(), digest.clone());
             repository.revisions.iter().map(place)
         });
         let places: Vec<Place> = all.filter(|place| !but.contains(place)).collect();
-        self.store.bad_links(&places, self.stop)
+        self.store.bad_links(&places, candidates.is_some(), self.stop)
     }
 
     /// Removes the empty directories that the registry's own delete left.

@@ -24,7 +24,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::apply;
-use crate::check;
 use crate::config::Config;
 use crate::model::{Code, Inventory, Place, Problem, RepoName, Severity};
 use crate::plan::{self, Grace};
@@ -195,7 +194,7 @@ impl<'a> Sweep<'a> {
         let empty = self.empty_repositories(&inventory, &plan)?;
         self.lap("decide");
         outcomes.manifests(&plan.remove, &plan.held);
-        let inventory = plan::without(plan::without(inventory, &plan.remove), &plan.empty);
+        let mut inventory = plan::without(plan::without(inventory, &plan.remove), &plan.empty);
         let reclaim = Reclaim::plan(&mut self, &inventory, &plan.remove, !plan.doubts.is_empty())?;
         self.lap("blobs");
         let collected = self.would_collect(&inventory, &reclaim);
@@ -204,7 +203,8 @@ impl<'a> Sweep<'a> {
                 outcomes.repository_removed(repository);
             }
         }
-        let broken = check::verify(&inventory);
+        let kept = reclaim.kept(&inventory);
+        let broken = self.verify_once(&mut inventory, &kept)?;
         self.lap("verify");
         self.findings.extend(inventory.problems);
         Ok(outcomes.into_report(self, &reclaim, collected, broken))

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use super::Sweep;
 use super::settle::replace;
 use crate::check::{self, Broken};
-use crate::gc::mark::{self, Fate};
-use crate::model::{Code, Digest, Inventory, Problem, RepoName, Severity};
+use crate::gc::mark::{self, Fate, Graph};
+use crate::model::{Code, Digest, Expected, Inventory, Problem, RepoName, Severity, Tag};
+use crate::plan;
 use crate::stop::Interrupted;
 
 impl Sweep<'_> {
@@ -28,8 +29,7 @@ impl Sweep<'_> {
             let all = inventory.blobs.iter().cloned().zip(marks.sizes).zip(marks.fates);
             kept = all.filter(|(_, fate)| *fate == Fate::Kept).map(|(blob, _)| blob).collect();
         }
-        let mut lost = self.store.lost_blobs(&kept, self.stop)?;
-        let mut broken = without(inventory, &lost);
+        let (mut lost, mut broken) = self.check(inventory, &kept)?;
         if !broken.is_empty() {
             let mut names: Vec<RepoName> = broken.iter().map(|broken| broken.repository.clone()).collect();
             names.dedup();
@@ -45,14 +45,56 @@ impl Sweep<'_> {
             inventory.blobs = blobs;
             inventory.problems.extend(problems);
             kept.retain(|(digest, _)| lost.binary_search(digest).is_ok());
-            lost = self.store.lost_blobs(&kept, self.stop)?;
+            let again;
+            (lost, again) = self.check(inventory, &kept)?;
             let known: HashSet<_> = broken.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
-            let again = without(inventory, &lost);
             broken.extend(
                 again.into_iter().filter(|it| !known.contains(&(it.repository.clone(), it.tag.clone()))),
             );
         }
-        // What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
+        self.tell_of_referrers(inventory, lost, &broken);
+        Ok(broken)
+    }
+
+    /// Checks every tag that an audit would keep, once.
+    pub(super) fn verify_once(
+        &mut self,
+        inventory: &mut Inventory,
+        kept: &[(Digest, u64)],
+    ) -> Result<Vec<Broken>, Interrupted> {
+        let (lost, broken) = self.check(inventory, kept)?;
+        self.tell_of_referrers(inventory, lost, &broken);
+        Ok(broken)
+    }
+
+    /// Takes out of the inventory what is listed and not there or not whole, and checks the tags; says which blobs
+    /// these are.
+    fn check(
+        &self,
+        inventory: &mut Inventory,
+        kept: &[(Digest, u64)],
+    ) -> Result<(Vec<Digest>, Vec<Broken>), Interrupted> {
+        let lost = self.store.lost_blobs(kept, self.stop)?;
+        inventory.blobs.retain(|digest| lost.binary_search(digest).is_err());
+        let dead = self.store.dead_links(&check::links(inventory), self.stop)?;
+        let dead: Vec<Expected> = dead.into_iter().map(|place| Expected { place, link: None }).collect();
+        *inventory = plan::without(std::mem::take(inventory), &dead);
+        Ok((lost, check::verify(inventory)))
+    }
+
+    /// What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
+    fn tell_of_referrers(&mut self, inventory: &Inventory, mut lost: Vec<Digest>, broken: &[Broken]) {
+        for repository in &inventory.repositories {
+            let graph = Graph::of(repository, &inventory.manifests);
+            let reached = graph.closure(repository.tags.iter().filter_map(Tag::digest));
+            let blobs = reached.iter().filter_map(|it| inventory.manifests.get(it)).flat_map(|it| &it.blobs);
+            let aliased = |digest: &Digest| repository.aliases.iter().any(|(alias, _)| alias == digest);
+            let absent = blobs
+                .filter(|blob| !blob.foreign && !inventory.has_blob(&blob.digest) && !aliased(&blob.digest));
+            lost.extend(absent.map(|blob| blob.digest.clone()));
+        }
+        lost.sort_unstable();
+        lost.dedup();
         let told: HashSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
         let untold = lost.iter().filter(|digest| !told.contains(digest)).map(|digest| Problem {
             severity: Severity::Error,
@@ -63,12 +105,5 @@ impl Sweep<'_> {
             remedy: "push the referrer (a signature, an SBOM) again".into(),
         });
         self.findings.extend(untold);
-        Ok(broken)
     }
-}
-
-/// Checks the tags as if these blobs were not there.
-fn without(inventory: &mut Inventory, lost: &[Digest]) -> Vec<Broken> {
-    inventory.blobs.retain(|digest| lost.binary_search(digest).is_err());
-    check::verify(inventory)
 }
