@@ -3,7 +3,8 @@
 //! Cost in round trips: a listing for each directory that leads to a repository; six more
 //! directories for a repository; one file for a tag and one for a manifest; a listing for each of
 //! the 256 blob shards. `_uploads`, layers' and configs' bytes, revision links, layer links and a
-//! tag's `index` are not touched.
+//! tag's `index` are not touched. What lists nothing is opened and listed once more, and for what a
+//! repository seems to lack, the directory above it is listed.
 //!
 //! The order matters beside a live registry: a push writes its blobs before its links, so links are
 //! read first and blobs listed afterwards, and whatever a link names is in the listing.
