@@ -72,7 +72,7 @@ bench: ## Measure against the stock collector and `find`
 	$(CARGO) bench --locked --bench performance -- --page docs/performance.md $(ARGS)
 
 deps: ## Install what the tests need (Debian, Ubuntu)
-	@scripts/deps.sh registry skopeo nextest
+	@scripts/deps.sh registry skopeo strace nextest
 
 clean: ## Remove what was built here
 	$(CARGO) clean

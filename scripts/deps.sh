@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is named and missing: registry, skopeo, nextest.
+# Installs what is named and missing: registry, skopeo, strace, nextest.
 # On other systems than Debian and Ubuntu it says what to install by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,6 +18,9 @@ for wanted in "$@"; do
         ;;
     skopeo)
         command -v skopeo >/dev/null || install_packages skopeo
+        ;;
+    strace)
+        command -v strace >/dev/null || install_packages strace
         ;;
     nextest)
         # An optimised build with everything in it takes twice as long, for a few seconds of tests.

@@ -1,8 +1,10 @@
 //! Whether what was kept is all there: index, manifests, config and layers of every tag.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
-use crate::model::{Digest, Id, Inventory, RepoName, Repository, TagName};
+use crate::model::{Digest, Id, Inventory, Place, RepoName, Repository, TagName};
 
 /// A kept tag that a client cannot pull whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,13 +40,38 @@ pub fn verify(inventory: &Inventory) -> Vec<Broken> {
     broken
 }
 
+/// The links that are listed and that a pull of some tag goes through, sorted by repository.
+pub fn links(inventory: &Inventory) -> impl Iterator<Item = Place> {
+    inventory.repositories.iter().flat_map(|repository| {
+        let (mut revisions, mut layers) = (HashSet::new(), HashSet::new());
+        let mut open: Vec<Id> = repository.tagged().collect();
+        let mut seen = HashSet::new();
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            revisions.extend(repository.revisions.binary_search(&id).is_ok().then_some(id));
+            let Some(manifest) = inventory.manifests.get(&id) else { continue };
+            open.extend(manifest.children());
+            let blobs = manifest.blobs().map(|reference| reference.blob);
+            layers.extend(blobs.filter(|blob| repository.layers.binary_search(blob).is_ok()));
+        }
+        let revisions =
+            revisions.into_iter().map(|id| Place::Revision(repository.name.clone(), inventory.digest(id)));
+        let layers = layers.into_iter().map(|id| Place::Layer(repository.name.clone(), inventory.digest(id)));
+        let mut places: Vec<Place> = revisions.chain(layers).collect();
+        places.sort_unstable();
+        places
+    })
+}
+
 fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(Id, String)> {
     let mut lacks = Vec::new();
     let linked = |id: Id, links: &[Id]| links.binary_search(&id).is_ok();
     let digest = |id: Id| inventory.digest(id);
     // Referrers are not part of what a tag's pull fetches, so only children are followed.
     let mut open = vec![tagged];
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     while let Some(id) = open.pop() {
         if !seen.insert(id) {
             continue;
@@ -54,7 +81,7 @@ fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(I
             continue;
         }
         if !linked(id, &repository.revisions) && !linked(id, &repository.layers) {
-            lacks.push((id, format!("the revision link of manifest {} is missing", digest(id))));
+            lacks.push((id, format!("the revision link of manifest {} is missing or empty", digest(id))));
         }
         let Some(manifest) = inventory.manifests.get(&id) else {
             continue;
@@ -64,7 +91,7 @@ fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(I
             if !inventory.has_blob(repository.resolve(blob)) {
                 lacks.push((blob, format!("blob {} is missing", digest(blob))));
             } else if !linked(blob, &repository.layers) {
-                lacks.push((blob, format!("the layer link of blob {} is missing", digest(blob))));
+                lacks.push((blob, format!("the layer link of blob {} is missing or empty", digest(blob))));
             }
         }
     }

@@ -27,6 +27,9 @@ pub struct BlobAges {
 /// not grow with the store.
 pub const PART: usize = 8192;
 
+/// `sha256:` and 64 digits.
+const LAYER_LINK_BYTES: u64 = 71;
+
 enum Aged {
     Blob(BlobAge),
     Hollow(Id, Timestamp),
@@ -78,41 +81,56 @@ impl Store {
         })
     }
 
-    /// The links among these that cannot be trusted: one stat each, and a closer look only at what is
-    /// not as long as a link. Something may be writing it, so that look is taken twice.
+    /// The places among these without a link, or with one that is not as long as a link is: one stat each.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn bad_links(
+    pub fn dead_links(
         &self,
         places: impl IntoIterator<Item = Place>,
         stop: &Stop,
-    ) -> Result<Vec<Problem>, Interrupted> {
-        let odd = self.by_parent(places, |dir, place| {
+    ) -> Result<Vec<Place>, Interrupted> {
+        let dead = self.by_parent(places, |dir, place| {
             stop.check()?;
             let length = match place {
                 Place::Tag(..) => None,
-                Place::Revision(_, digest) | Place::Layer(_, digest) => Some(digest.to_string().len() as u64),
+                Place::Revision(_, digest) => Some(digest.to_string().len() as u64),
+                // Whatever it is named after, it names the blob, and blobs are stored under sha256.
+                Place::Layer(..) => Some(LAYER_LINK_BYTES),
             };
             let stat = dir.ok().map(|dir| self.io.stat(dir, &layout::link(place)));
             let good =
                 matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length);
             Ok((!good).then(|| place.clone()))
         })?;
-        let odd: Vec<Place> = odd.into_iter().flatten().collect();
+        Ok(dead.into_iter().flatten().collect())
+    }
+
+    /// The links among these that cannot be trusted: one stat each, and a closer look only at what is
+    /// not as long as a link. Something may be writing it, so that look is taken twice. No link at all is
+    /// bad where they `are_needed`.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn bad_links(
+        &self,
+        places: impl IntoIterator<Item = Place>,
+        are_needed: bool,
+        stop: &Stop,
+    ) -> Result<Vec<Problem>, Interrupted> {
+        let odd = self.dead_links(places, stop)?;
         if odd.is_empty() {
             return Ok(Vec::new());
         }
         stop.wait(super::scan::WRITE_IN_PROGRESS)?;
-        let ages = self.link_ages(odd, stop)?;
-        Ok(ages
-            .into_iter()
-            .filter_map(|age| match age {
-                LinkAge::Doubt(problem) => Some(*problem),
-                // A directory without a link is what the registry's own delete leaves.
-                LinkAge::Written(_) | LinkAge::Empty(_) | LinkAge::Gone => None,
-            })
-            .collect())
+        let ages = self.link_ages(odd.iter().cloned(), stop)?;
+        let doubts = odd.iter().zip(ages).filter_map(|(place, age)| match age {
+            LinkAge::Doubt(problem) => Some(*problem),
+            LinkAge::Empty(_) if are_needed => Some(bad_link(place, "the link is missing".into())),
+            // A directory without a link is what the registry's own delete leaves.
+            LinkAge::Written(_) | LinkAge::Empty(_) | LinkAge::Gone => None,
+        });
+        Ok(doubts.collect())
     }
 
     /// When links were last written: one stat each. `None` when there is no link; what cannot be

@@ -52,7 +52,13 @@ impl Store {
             let mut problems = Vec::new();
             let path = dir.path().join(&entry.name);
             if entry.kind != Kind::Dir {
-                problems.push(odd(Severity::Warning, Code::OddKind, None, &path, "not a directory of blobs"));
+                problems.push(odd(
+                    weight(entry.kind),
+                    Code::OddKind,
+                    None,
+                    &path,
+                    "not a directory of blobs",
+                ));
                 return Ok((found, problems));
             }
             match self.io.open_dir(&dir, &entry.name).and_then(|shard| self.io.list(&shard)) {
@@ -65,7 +71,7 @@ impl Store {
                                 found.push(digests.intern(&digest));
                             }
                             _ => problems.push(odd(
-                                Severity::Warning,
+                                weight(blob.kind),
                                 Code::OddName,
                                 None,
                                 &path.join(&blob.name),
@@ -87,5 +93,13 @@ impl Store {
         }
         blobs.sort_unstable();
         Ok((blobs, problems))
+    }
+}
+
+/// A manifest may be behind a symbolic link, and what it needs is unknown then.
+const fn weight(kind: Kind) -> Severity {
+    match kind {
+        Kind::Other => Severity::Doubt,
+        Kind::Dir | Kind::File => Severity::Warning,
     }
 }

@@ -209,14 +209,38 @@ impl Io {
         })
     }
 
-    /// Lists an open directory, sorted by name.
+    /// Lists an open directory, sorted by name. What lists nothing is listed once more: a storage in trouble may do
+    /// that, and an empty directory means that things may go.
     ///
     /// # Errors
     /// Whatever the system says, at whichever entry; a part of a listing is never returned.
     pub fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
+        let entries = self.list_once(dir, &dir.fd)?;
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
+        let again = self.run(Op::Open, &dir.path, "", || Ok(self.open(dir, ".", OFlags::DIRECTORY)?));
+        let entries = match again {
+            Ok(again) => self.list_once(dir, &again)?,
+            // It was removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => entries,
+            Err(error) => return Err(error),
+        };
+        // Where the file system counts, each directory in it is a link to it, beside its name and its own `.`.
+        let links = fs::statx(&dir.fd, c"", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?.stx_nlink;
+        if entries.is_empty() && links > 2 {
+            return Err(io::Error::other(format!(
+                "it lists nothing, and should hold {} directories",
+                links - 2
+            )));
+        }
+        Ok(entries)
+    }
+
+    fn list_once(&self, dir: &Dir, fd: &OwnedFd) -> io::Result<Vec<Entry>> {
         self.run(Op::List, &dir.path, "", || {
             let mut buffer = vec![MaybeUninit::<u8>::uninit(); LIST_BYTES];
-            let mut raw = RawDir::new(&dir.fd, &mut buffer);
+            let mut raw = RawDir::new(fd, &mut buffer);
             let mut entries = Vec::new();
             while let Some(entry) = raw.next() {
                 let entry = entry?;

@@ -35,13 +35,6 @@ impl Sweep<'_> {
         Ok(plan::without_revisions(inventory, self.hollow.old.iter().copied()))
     }
 
-    /// Takes all of them out of an inventory: the registry serves none.
-    pub(super) fn as_served(&mut self, inventory: &mut Inventory) -> Result<(), Interrupted> {
-        let hollow = self.hollow_revisions(inventory)?;
-        *inventory = plan::without_revisions(std::mem::take(inventory), hollow);
-        Ok(())
-    }
-
     /// Finds them among those that no tag names: one stat for each. The registry's delete takes the
     /// tags of a manifest with it.
     fn hollow_revisions(&mut self, inventory: &Inventory) -> Result<Vec<Revision>, Interrupted> {

@@ -28,7 +28,7 @@ impl Sweep<'_> {
         if candidates.is_empty() {
             return Ok(Revisions::default());
         }
-        let doubts = self.doubtful_links(inventory, &candidates)?;
+        let doubts = self.doubtful_links(inventory, Some(&candidates))?;
         if !doubts.is_empty() {
             self.findings.extend(doubts.iter().cloned());
             let held = candidates.into_iter().map(|candidate| candidate.revision).collect();
@@ -50,19 +50,21 @@ impl Sweep<'_> {
         Ok(plan)
     }
 
-    /// Looks at the links of the revisions that are to stay, since something is about to go.
+    /// Looks at the links of the revisions that are to stay, since something is about to go: of all, or of those that
+    /// are needed by a tag, which are all but the candidates.
     pub(super) fn doubtful_links(
         &self,
         inventory: &Inventory,
-        but: &[plan::Candidate],
+        candidates: Option<&[plan::Candidate]>,
     ) -> Result<Vec<Problem>, Interrupted> {
-        let but: HashSet<Revision> = but.iter().map(|candidate| candidate.revision).collect();
+        let but = candidates.unwrap_or_default().iter().map(|candidate| candidate.revision);
+        let but: HashSet<Revision> = but.chain(self.hollow.young.iter().copied()).collect();
         let all = (0..).zip(&inventory.repositories).flat_map(|(at, repository)| {
             let revision = move |manifest: &Id| Revision { repository: at, manifest: *manifest };
             repository.revisions.iter().map(revision)
         });
         let places = all.filter(|revision| !but.contains(revision)).map(|revision| inventory.place(revision));
-        self.store.bad_links(places, self.stop)
+        self.store.bad_links(places, candidates.is_some(), self.stop)
     }
 
     /// Removes the empty directories that the registry's own delete left.

@@ -26,7 +26,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::apply;
-use crate::check;
 use crate::config::Config;
 use crate::model::{Code, Inventory, Place, Problem, RepoName, Revision, Severity};
 use crate::plan::{self, Grace};
@@ -211,8 +210,9 @@ impl<'a> Sweep<'a> {
                 outcomes.repository_removed(repository);
             }
         }
-        let inventory = plan::without_revisions(inventory, self.hollow.young.iter().copied());
-        let broken = check::verify(&inventory);
+        let mut inventory = plan::without_revisions(inventory, self.hollow.young.iter().copied());
+        let kept = reclaim.kept(&inventory);
+        let broken = self.verify_once(&mut inventory, &kept)?;
         self.lap("verify");
         outcomes.manifests(going, plan.held.len());
         let (digests, problems) = inventory.finish();

@@ -153,7 +153,7 @@ impl Sweep<'_> {
             RunError::Interrupted(interrupted) => return Err(interrupted),
             error => error.to_string(),
         };
-        let doubts = self.doubtful_links(inventory, &[])?;
+        let doubts = self.doubtful_links(inventory, None)?;
         self.findings.extend(doubts);
         Ok((CollectionStatus::Failed, format!("{error}; the next sweep tries again")))
     }

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use super::Sweep;
 use super::settle::replace;
 use crate::check::{self, Broken};
-use crate::gc::mark::{self, Fate};
-use crate::model::{Code, Digest, Id, Inventory, Problem, RepoName, Severity};
+use crate::gc::mark::{self, Fate, Graph};
+use crate::model::{Code, Digest, Expected, Id, Inventory, Manifest, Problem, RepoName, Severity};
+use crate::plan;
 use crate::stop::Interrupted;
 
 impl Sweep<'_> {
@@ -28,9 +29,7 @@ impl Sweep<'_> {
             let blobs = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Kept);
             kept = blobs.map(|blob| (*blob, inventory.sizes.of(*blob))).collect();
         }
-        self.as_served(inventory)?;
-        let mut lost = self.store.lost_blobs(&inventory.digests, &kept, self.stop)?;
-        let mut broken = without(inventory, &lost);
+        let (mut lost, mut broken) = self.check(inventory, &kept)?;
         if !broken.is_empty() {
             let mut names: Vec<RepoName> = broken.iter().map(|broken| broken.repository.clone()).collect();
             names.dedup();
@@ -41,19 +40,58 @@ impl Sweep<'_> {
             broken.retain(|broken| unsure.contains(&broken.repository));
             inventory.problems.extend(look.problems);
             replace(inventory, look.repositories, &names);
-            self.as_served(inventory)?;
             let (blobs, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
             inventory.blobs = blobs;
             inventory.problems.extend(problems);
             kept.retain(|(blob, _)| lost.binary_search(blob).is_ok());
-            lost = self.store.lost_blobs(&inventory.digests, &kept, self.stop)?;
+            let again;
+            (lost, again) = self.check(inventory, &kept)?;
             let known: HashSet<_> = broken.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
-            let again = without(inventory, &lost);
             broken.extend(
                 again.into_iter().filter(|it| !known.contains(&(it.repository.clone(), it.tag.clone()))),
             );
         }
-        // What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
+        self.tell_of_referrers(inventory, lost, &broken);
+        Ok(broken)
+    }
+
+    /// Checks every tag that an audit would keep, once.
+    pub(super) fn verify_once(
+        &mut self,
+        inventory: &mut Inventory,
+        kept: &[(Id, u64)],
+    ) -> Result<Vec<Broken>, Interrupted> {
+        let (lost, broken) = self.check(inventory, kept)?;
+        self.tell_of_referrers(inventory, lost, &broken);
+        Ok(broken)
+    }
+
+    /// Takes out of the inventory what is listed and not there or not whole, and checks the tags; says which blobs
+    /// these are.
+    fn check(
+        &self,
+        inventory: &mut Inventory,
+        kept: &[(Id, u64)],
+    ) -> Result<(Vec<Id>, Vec<Broken>), Interrupted> {
+        let lost = self.store.lost_blobs(&inventory.digests, kept, self.stop)?;
+        inventory.blobs.retain(|blob| lost.binary_search(blob).is_err());
+        let dead = self.store.dead_links(check::links(inventory), self.stop)?;
+        let dead: Vec<Expected> = dead.into_iter().map(|place| Expected { place, link: None }).collect();
+        *inventory = plan::without(std::mem::take(inventory), &dead);
+        Ok((lost, check::verify(inventory)))
+    }
+
+    /// What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
+    fn tell_of_referrers(&mut self, inventory: &Inventory, mut lost: Vec<Id>, broken: &[Broken]) {
+        for repository in &inventory.repositories {
+            let graph = Graph::of(repository, &inventory.manifests);
+            let reached = graph.closure(repository.tagged());
+            let named = reached.iter().filter_map(|it| inventory.manifests.get(it)).flat_map(Manifest::blobs);
+            let absent = named.filter(|it| !it.foreign && !inventory.has_blob(repository.resolve(it.blob)));
+            lost.extend(absent.map(|reference| reference.blob));
+        }
+        lost.sort_unstable();
+        lost.dedup();
         let told: HashSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
         let lost = lost.into_iter().map(|blob| inventory.digest(blob));
         let untold = lost.filter(|digest| !told.contains(digest)).map(|digest| Problem {
@@ -65,12 +103,5 @@ impl Sweep<'_> {
             remedy: "push the referrer (a signature, an SBOM) again".into(),
         });
         self.findings.extend(untold);
-        Ok(broken)
     }
-}
-
-/// Checks the tags as if these blobs were not there.
-fn without(inventory: &mut Inventory, lost: &[Id]) -> Vec<Broken> {
-    inventory.blobs.retain(|blob| lost.binary_search(blob).is_err());
-    check::verify(inventory)
 }

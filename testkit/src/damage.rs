@@ -1,6 +1,7 @@
 //! Damages a store on purpose, as crashes, full disks and careless hands do.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::{Digest, StoreView};
@@ -70,6 +71,40 @@ impl Damage {
     pub fn remove_revision(&self, repository: &str, digest: &Digest) {
         let link = self.view.revision_link(repository, digest);
         remove_tree(link.parent().expect("a revision has a directory"));
+    }
+
+    /// Leaves a file empty.
+    pub fn empty(&self, path: &Path) {
+        overwrite(path, b"");
+    }
+
+    /// Leaves the first half of a file, as a crash within a write does.
+    pub fn halve(&self, path: &Path) {
+        let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        overwrite(path, &bytes[..bytes.len() / 2]);
+    }
+
+    /// Overwrites a file.
+    pub fn overwrite(&self, path: &Path, bytes: &[u8]) {
+        overwrite(path, bytes);
+    }
+
+    /// Removes a file, or a directory with everything in it.
+    pub fn remove(&self, path: &Path) {
+        if path.is_dir() {
+            remove_tree(path);
+        } else {
+            fs::remove_file(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+
+    /// Moves something to another place of the store's directory, and leaves a symbolic link to it.
+    pub fn leave_a_symbolic_link(&self, path: &Path) {
+        let elsewhere = self.view.root().join("elsewhere");
+        let moved = fs::create_dir_all(&elsewhere)
+            .and_then(|()| fs::rename(path, elsewhere.join("moved")))
+            .and_then(|()| symlink(elsewhere.join("moved"), path));
+        moved.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }
 

@@ -69,6 +69,14 @@ impl Janitor {
         self
     }
 
+    /// Runs it under another program, whose own arguments come first.
+    #[must_use]
+    pub fn under(mut self, program: &str, arguments: &[String]) -> Self {
+        let janitor = std::mem::replace(&mut self.binary, program.into()).display().to_string();
+        self.arguments.splice(0..0, arguments.iter().cloned().chain([janitor]));
+        self
+    }
+
     /// The newest N tags stay.
     #[must_use]
     pub fn keep(self, newest: usize) -> Self {

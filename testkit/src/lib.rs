@@ -18,9 +18,11 @@
     reason = "a harness panics when the machine refuses; an error is what the registry answered"
 )]
 
+mod bad_storage;
 mod bulk;
 mod client;
 mod collector;
+mod copy;
 mod damage;
 mod digest;
 mod document;
@@ -34,8 +36,9 @@ mod skopeo;
 mod store_builder;
 mod store_view;
 mod tree;
-mod witness;
+mod wholeness;
 
+pub use bad_storage::BadStorage;
 pub use bulk::{BulkSpec, BulkSummary};
 pub use client::{Client, Missing, Pulled};
 pub use collector::Collector;

@@ -33,6 +33,17 @@ impl Tree {
         Self::without(root, &[])
     }
 
+    /// Takes a snapshot of one entry that is no directory, and of what a symbolic link leads to.
+    pub fn of_one(path: &Path) -> Self {
+        let mut entries = BTreeMap::from([(PathBuf::from("."), Entry::of(path))]);
+        if let Ok(target) = path.canonicalize().as_deref()
+            && target != path
+        {
+            entries.insert(target.to_owned(), Entry::of(target));
+        }
+        Self { entries }
+    }
+
     /// Takes a snapshot that leaves out these entries directly below the directory.
     pub fn without(root: &Path, left_out: &[&str]) -> Self {
         let mut entries = BTreeMap::new();

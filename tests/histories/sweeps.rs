@@ -106,7 +106,7 @@ impl World {
         let mut broken = false;
         for (name, repository) in &self.model.repositories {
             for tag in repository.tags.keys() {
-                let missing = self.view.missing(name, tag);
+                let missing = self.view.lacks(name, tag);
                 let is_whole = self.model.is_whole(name, tag);
                 assert_eq!(missing.is_empty(), is_whole, "{name}:{tag} lacks {missing:#?}");
                 broken |= !is_whole;

@@ -26,7 +26,7 @@ enum End {
 }
 
 /// Tags and manifests of every repository.
-fn content(stage: &Stage) -> BTreeMap<&'static str, (BTreeSet<String>, BTreeSet<Digest>)> {
+pub(crate) fn content(stage: &Stage) -> BTreeMap<&'static str, (BTreeSet<String>, BTreeSet<Digest>)> {
     let view = stage.view();
     let of = |name| (name, (view.tags(name), view.revisions(name)));
     ["app", "app/nested", "emptied", "busy"].map(of).into()
@@ -109,7 +109,7 @@ fn end_everywhere(end: End) {
 }
 
 /// Runs something for every number below this one, a few at the same time.
-fn each(count: usize, act: impl Fn(usize) + Sync) {
+pub(crate) fn each(count: usize, act: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..8 {

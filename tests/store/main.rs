@@ -8,6 +8,7 @@
 mod audit;
 mod crashes;
 mod errors;
+mod glitches;
 mod handles;
 mod pushes;
 mod rescue;

@@ -7,12 +7,12 @@ use janitor_testkit::{Digest, StoreView};
 
 /// What a pull of this tag would miss; empty when the image is whole.
 pub(crate) fn missing(view: &StoreView, repository: &str, tag: &str) -> Vec<String> {
-    view.missing(repository, tag)
+    view.lacks(repository, tag)
 }
 
 /// What a pull of this manifest by digest would miss.
 pub(crate) fn missing_of(view: &StoreView, repository: &str, digest: &Digest) -> Vec<String> {
-    view.missing_of(repository, digest)
+    view.lacks(repository, digest.as_str())
 }
 
 /// Fails unless each of these tags pulls whole.

@@ -34,7 +34,10 @@ impl Scanner<'_> {
             wanted.dedup();
             wanted.retain(|id| !known.contains_key(id) && !seen.contains(id));
             seen.extend(&wanted);
-            absent.extend(wanted.extract_if(.., |id| !present(*id)));
+            // A listing that lacks what a revision names is not believed: the manifest is asked for by its path.
+            if !must_be_manifests {
+                absent.extend(wanted.extract_if(.., |id| !present(*id)));
+            }
             if wanted.is_empty() {
                 break;
             }
@@ -78,15 +81,14 @@ impl Scanner<'_> {
             let has_bad = roots.any(|id| bad.contains(&id));
             drop(roots);
             repository.in_doubt |= has_bad;
-            let missing = repository.tagged().find(|id| absent.contains(id));
-            if let Some(id) = missing {
+            if let Some(id) = absent_of(repository, &absent, known) {
                 repository.in_doubt = true;
                 self.report(Problem {
                     severity: Severity::Doubt,
                     code: Code::ManifestMissing,
                     repository: Some(repository.name.clone()),
                     path: format!("{}/{}", layout::BLOBS, layout::blob_dir(&self.digest(id))),
-                    cause: "a tag names this manifest, and it is not there; what else it needs is unknown"
+                    cause: "a tag needs this manifest, and it is not there; what else it needs is unknown"
                         .into(),
                     remedy: "push the image again, or delete the tag".into(),
                 });
@@ -94,4 +96,28 @@ impl Scanner<'_> {
         }
         Ok(())
     }
+}
+
+/// A manifest that a tag needs and that is not there: the one that it names, or below that one that the
+/// repository has a revision of. Without a revision, an index may have been pushed without all of its
+/// platforms.
+fn absent_of(repository: &Repository, absent: &HashSet<Id>, manifests: &HashMap<Id, Manifest>) -> Option<Id> {
+    if absent.is_empty() {
+        return None;
+    }
+    let named = repository.tagged().find(|id| absent.contains(id));
+    if named.is_some() {
+        return named;
+    }
+    let mut open: Vec<Id> = repository.tagged().collect();
+    let mut seen = HashSet::new();
+    while let Some(id) = open.pop() {
+        if absent.contains(&id) && repository.revisions.binary_search(&id).is_ok() {
+            return Some(id);
+        }
+        if seen.insert(id) {
+            open.extend(manifests.get(&id).into_iter().flat_map(Manifest::children));
+        }
+    }
+    None
 }

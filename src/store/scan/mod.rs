@@ -3,7 +3,8 @@
 //! Cost in round trips: a listing for each directory that leads to a repository; six more
 //! directories for a repository; one file for a tag and one for a manifest; a listing for each of
 //! the 256 blob shards. `_uploads`, layers' and configs' bytes, revision links, layer links and a
-//! tag's `index` are not touched.
+//! tag's `index` are not touched. What lists nothing is opened and listed once more, and for what a
+//! repository seems to lack, the directory above it is listed.
 //!
 //! The order matters beside a live registry: a push writes its blobs before its links, so links are
 //! read first and blobs listed afterwards, and whatever a link names is in the listing.
@@ -175,6 +176,14 @@ impl<'a> Scanner<'a> {
             let child = format!("{path}/{}", entry.name);
             match entry.kind {
                 Kind::Dir if entry.name.starts_with('_') => {}
+                // Opened by this name, it would seem to be gone.
+                Kind::Dir if entry.name.contains(char::REPLACEMENT_CHARACTER) => self.report(odd(
+                    Severity::Doubt,
+                    Code::OddName,
+                    None,
+                    Path::new(&child),
+                    "a name that is not UTF-8, so what is in it is unknown",
+                )),
                 Kind::Dir => scope.spawn(move |scope| self.walk(scope, &child, found)),
                 Kind::File => self.report(odd(Severity::Note, Code::OddName, None, Path::new(&child), "a file where repositories are")),
                 Kind::Other => self.report(odd(

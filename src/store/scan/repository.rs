@@ -16,7 +16,7 @@ impl Scanner<'_> {
         let path = layout::repository(name);
         match self.store.io.open_dir(&self.store.root, &path) {
             Ok(dir) => Some(self.repository(name.clone(), &dir)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.still_there(&path) => None,
             Err(error) => {
                 self.report(unreadable(Path::new(&path), Some(name), &error));
                 Some(Repository {
@@ -179,13 +179,25 @@ impl Scanner<'_> {
         });
         match listed {
             Ok(listed) => Some(listed),
-            // Asked for by name, not because a listing had it: a repository may lack any of these.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Asked for by name, and a repository may lack any of these; but then no listing has it either.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_listed(dir, path) => None,
             Err(error) => {
                 *in_doubt = true;
                 self.report(unreadable(&dir.path().join(path), Some(name), &error));
                 None
             }
+        }
+    }
+
+    /// Whether a listing has what was not found, or cannot tell.
+    fn is_listed(&self, dir: &Dir, path: &str) -> bool {
+        let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+        match self.store.io.open_dir(dir, parent).and_then(|parent| self.store.io.list(&parent)) {
+            Ok(entries) => entries.iter().any(|entry| entry.name == name),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                parent != "." && self.is_listed(dir, parent)
+            }
+            Err(_) => true,
         }
     }
 }

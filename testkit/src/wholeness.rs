@@ -1,4 +1,4 @@
-//! Whether an image is whole, read from the files and nothing else.
+//! Whether an image is whole, read from a store's files and nothing else.
 
 use std::fs;
 use std::path::Path;
@@ -8,20 +8,17 @@ use serde_json::Value;
 use crate::{Digest, StoreView};
 
 impl StoreView {
-    /// What a pull of this tag would miss; empty when the image is whole.
-    pub fn missing(&self, repository: &str, tag: &str) -> Vec<String> {
+    /// What a pull of this tag or digest would miss; empty when the image is whole.
+    pub fn lacks(&self, repository: &str, reference: &str) -> Vec<String> {
         let mut missing = Vec::new();
-        match linked(&self.current_link(repository, tag)) {
+        let digest = match Digest::try_parse(reference) {
+            Some(digest) => Ok(digest),
+            None => linked(&self.current_link(repository, reference)),
+        };
+        match digest {
             Ok(digest) => self.follow(repository, &digest, &mut missing),
             Err(why) => missing.push(why),
         }
-        missing
-    }
-
-    /// What a pull of this manifest by digest would miss.
-    pub fn missing_of(&self, repository: &str, digest: &Digest) -> Vec<String> {
-        let mut missing = Vec::new();
-        self.follow(repository, digest, &mut missing);
         missing
     }
 
@@ -35,22 +32,18 @@ impl StoreView {
         if Digest::of(&bytes) != *digest {
             return missing.push(format!("the bytes of {digest}"));
         }
-        let document: Value = serde_json::from_slice(&bytes).expect("a manifest is JSON");
+        let document: Value = serde_json::from_slice(&bytes).expect("what has its digest is a manifest");
         let listed = |key: &str| document[key].as_array().cloned().unwrap_or_default();
-        let named = |descriptor: &Value| {
-            Digest::parse(descriptor["digest"].as_str().expect("a descriptor has a digest"))
-        };
+        let named = |descriptor: &Value| Digest::parse(descriptor["digest"].as_str().expect("a digest"));
         for child in listed("manifests") {
             self.follow(repository, &named(&child), missing);
         }
         for blob in listed("layers").iter().chain(document.get("config")) {
             let digest = named(blob);
-            if !self.has_blob(&digest) {
+            if !fs::read(self.blob_data(&digest)).is_ok_and(|bytes| Digest::of(&bytes) == digest) {
                 missing.push(format!("the blob {digest}"));
             }
-            if let Err(why) = linked(&self.layer_link(repository, &digest)) {
-                missing.push(why);
-            }
+            missing.extend(linked(&self.layer_link(repository, &digest)).err());
         }
     }
 }

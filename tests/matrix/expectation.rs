@@ -1,0 +1,82 @@
+//! What a sweep of a damaged store has to come to.
+
+use serde_json::Value;
+
+use crate::place::Target;
+
+/// What a sweep has to come to, beside what holds for every cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// A root is in doubt: it is told, no manifest and no blob goes anywhere, and these repositories lose no tag.
+    Doubt { told: String, spared: Vec<&'static str> },
+    /// A kept tag does not pull: it is told which one and what it lacks; everything else is done.
+    Broken { repository: &'static str, tag: String, missing: String },
+    /// It is told as an error; everything else is done.
+    Error { told: String },
+    /// The collector cannot be run on such a store: it is told, and no blob goes.
+    Uncollected,
+    /// It is told, weighs nothing, and everything is done.
+    Noted { told: String },
+    /// Everything is done.
+    Done,
+}
+
+impl Expect {
+    pub(crate) fn broken(target: &Target, missing: &impl ToString) -> Self {
+        Self::Broken {
+            repository: target.repository,
+            tag: target.tag.unwrap().to_owned(),
+            missing: missing.to_string(),
+        }
+    }
+
+    pub(crate) fn exit_code(&self, collects: bool) -> i32 {
+        match self {
+            Self::Doubt { .. } | Self::Broken { .. } | Self::Error { .. } => 3,
+            Self::Uncollected => {
+                if collects {
+                    3
+                } else {
+                    0
+                }
+            }
+            Self::Noted { .. } | Self::Done => 0,
+        }
+    }
+
+    /// What the report ought to say and does not.
+    pub(crate) fn untold(&self, report: &Value) -> Option<String> {
+        let finding = |severities: &[&str], told: &str| {
+            let mut findings = report["findings"].as_array().into_iter().flatten();
+            let is_it = |finding: &&Value| {
+                let text = |key: &str| finding[key].as_str().unwrap_or_default();
+                severities.contains(&text("severity"))
+                    && format!("{} {}", text("path"), text("cause")).contains(told)
+            };
+            match findings.find(is_it) {
+                None => Some(format!("no finding of {severities:?} tells of {told}")),
+                Some(finding) => ["path", "cause", "remedy"]
+                    .into_iter()
+                    .find(|key| finding[*key].as_str().is_none_or(str::is_empty))
+                    .map(|key| format!("a finding without its {key}: {finding}")),
+            }
+        };
+        match self {
+            Self::Doubt { told, .. } => finding(&["doubt"], told),
+            Self::Error { told } => finding(&["error"], told),
+            Self::Noted { told } => finding(&["note", "warning"], told),
+            Self::Broken { repository, tag, missing } => {
+                let mut broken = report["broken"].as_array().into_iter().flatten();
+                let is_it = |broken: &&Value| broken["repository"] == *repository && broken["tag"] == **tag;
+                match broken.find(is_it) {
+                    None => Some(format!("nothing says that {repository}:{tag} is broken")),
+                    Some(broken) if !broken["missing"].to_string().contains(missing) => {
+                        Some(format!("it lacks {missing}: {broken}"))
+                    }
+                    Some(_) => None,
+                }
+            }
+            Self::Uncollected | Self::Done => None,
+        }
+    }
+}
