@@ -7,7 +7,7 @@ ARGS ?=
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build up down logs ps gc audit demo test test-unit test-integration test-compose fmt lint docs bench deps clean
+.PHONY: help build up down logs ps gc audit demo test test-unit test-integration test-compose fmt lint docs bench soak deps clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,9 @@ docs: ## Build the documentation of the code
 
 bench: ## Measure against the stock collector and `find`
 	$(CARGO) bench --locked --bench performance -- --page docs/performance.md $(ARGS)
+
+soak: ## Push and pull beside sweeps for longer: SOAK_SECS=900 make soak
+	$(CARGO) nextest run --locked --test soak --success-output immediate $(ARGS)
 
 deps: ## Install what the tests need (Debian, Ubuntu)
 	@scripts/deps.sh registry skopeo nextest

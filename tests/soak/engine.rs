@@ -1,0 +1,35 @@
+//! The engines that a soak can run beside, as settings of the janitor.
+
+use std::time::Duration;
+
+use janitor_testkit::{Janitor, Registry};
+
+/// An engine, and whether it is promised to lose nothing beside pushes.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    pub(crate) name: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+    /// Whether any broken image is a fault of the janitor.
+    pub(crate) loses_nothing: bool,
+}
+
+impl Engine {
+    /// Tags and manifests go, blobs stay.
+    pub(crate) fn prune_only() -> Self {
+        Self { name: "prune only", settings: &[("RUN_GC", "false")], loses_nothing: true }
+    }
+
+    /// The registry's own collector, which is not made to run beside pushes.
+    pub(crate) fn stock() -> Self {
+        let settings = &[("RUN_GC", "true"), ("GC_ENGINE", "registry")];
+        Self { name: "stock collector", settings, loses_nothing: false }
+    }
+
+    /// A sweep of this registry's store.
+    pub(crate) fn janitor(&self, registry: &Registry, grace: Duration, settle: Duration) -> Janitor {
+        let janitor = Janitor::for_registry(env!("CARGO_BIN_EXE_janitor"), registry)
+            .env("GC_GRACE", &format!("{}ms", grace.as_millis()))
+            .env("GC_SETTLE", &format!("{}ms", settle.as_millis()));
+        self.settings.iter().fold(janitor, |janitor, (name, value)| janitor.env(name, value))
+    }
+}
