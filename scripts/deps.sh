@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is named and missing: registry, skopeo, nextest.
+# Installs what is named and missing: registry, skopeo, strace, nextest.
 # On other systems than Debian and Ubuntu it says what to install by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,8 +16,8 @@ for wanted in "$@"; do
             without_service docker-registry
         }
         ;;
-    skopeo)
-        command -v skopeo >/dev/null || install_packages skopeo
+    skopeo | strace)
+        command -v "$wanted" >/dev/null || install_packages "$wanted"
         ;;
     nextest)
         # An optimised build with everything in it takes twice as long, for a few seconds of tests.
