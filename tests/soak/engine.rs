@@ -4,25 +4,23 @@ use std::time::Duration;
 
 use janitor_testkit::{Janitor, Registry};
 
-/// An engine, and whether it is promised to lose nothing beside pushes.
+/// What reclaims blobs, if anything does.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
     settings: &'static [(&'static str, &'static str)],
-    /// Whether any broken image is a fault of the janitor.
-    pub(crate) loses_nothing: bool,
 }
 
 impl Engine {
     /// Tags and manifests go, blobs stay.
     pub(crate) fn prune_only() -> Self {
-        Self { name: "prune only", settings: &[("RUN_GC", "false")], loses_nothing: true }
+        Self { name: "prune only", settings: &[("RUN_GC", "false")] }
     }
 
     /// The registry's own collector, which is not made to run beside pushes.
     pub(crate) fn stock() -> Self {
         let settings = &[("RUN_GC", "true"), ("GC_ENGINE", "registry")];
-        Self { name: "stock collector", settings, loses_nothing: false }
+        Self { name: "stock collector", settings }
     }
 
     /// A sweep of this registry's store.

@@ -189,3 +189,43 @@ impl Ledger {
         self.repositories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[test]
+fn a_tag_is_promised_until_as_many_others_as_stay_were_pushed_after_it() {
+    let ledger = Ledger::new(2);
+    let push = |tag| {
+        let attempt = ledger.begin("app", tag).expect("nobody else pushes");
+        ledger.acknowledged(attempt, &Digest::of(b"image"), pushed(true));
+        std::thread::sleep(TICK + Duration::from_millis(10));
+    };
+    ["v1", "v2", "v1"].into_iter().for_each(push);
+    assert!(ledger.promise("app", "v1").is_some(), "pushed last");
+    push("v3");
+    assert!(ledger.promise("app", "v1").is_some(), "one is newer, two stay");
+    assert!(ledger.promise("app", "v2").is_none(), "two are newer");
+    let failing = ledger.begin("app", "v4").expect("nobody else pushes");
+    assert!(ledger.promise("app", "v1").is_none(), "what is under way may be newer");
+    ledger.refused(&failing);
+    assert!(ledger.promise("app", "v1").is_none(), "what was refused may have been written all the same");
+    assert!(ledger.promise("app", "v3").is_some());
+}
+
+#[test]
+fn a_push_that_found_everything_there_renews_nothing() {
+    let ledger = Ledger::new(2);
+    let image = Digest::of(b"image");
+    let first = ledger.begin("app", "v1").expect("nobody else pushes");
+    assert!(ledger.begin("app", "v1").is_none(), "one push of a tag at a time");
+    ledger.acknowledged(first, &image, pushed(true));
+    let before = ledger.promise("app", "v1").expect("it was acknowledged");
+    let again = ledger.begin("app", "v1").expect("the first has ended");
+    ledger.acknowledged(again, &image, pushed(false));
+    assert!(ledger.still(&before).is_some(), "it is as old as it was");
+    let other = ledger.begin("app", "v1").expect("the second has ended");
+    ledger.acknowledged(other, &Digest::of(b"other"), pushed(false));
+    assert!(ledger.promise("app", "v1").is_none(), "found there, and nobody knows since when");
+}
+
+fn pushed(is_put: bool) -> Pushed {
+    Pushed { is_put, slowest: Duration::ZERO }
+}

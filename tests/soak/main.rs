@@ -12,7 +12,7 @@
 
 mod engine;
 mod ledger;
-mod prune_only;
+mod nothing_lost;
 mod pullers;
 mod pushers;
 mod run;

@@ -1,6 +1,6 @@
 //! Pushes as a busy registry sees them: from a small pool of images, so that what was pruned comes again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use janitor_testkit::{Format, Habits, Image, ImageSpec, Layer, Pushed};
 
-use crate::run::Field;
+use crate::run::{Field, KEEP};
 
 /// Repositories that all pushers share; one lies in another.
 pub(crate) const REPOSITORIES: [&str; 5] =
@@ -20,6 +20,10 @@ const TAGS: u64 = 9;
 const BASES: u64 = 12;
 /// Single images that are pushed again and again.
 const SINGLES: u64 = 24;
+/// Pushes beyond the kept ones that a repository's clients come back to.
+const RECENT: usize = 8;
+/// An image of so many manifests is pushed only once.
+const MANY: usize = 8;
 /// How often a client begins a push before it gives up.
 const ATTEMPTS: usize = 5;
 
@@ -27,7 +31,8 @@ const ATTEMPTS: usize = 5;
 pub(crate) struct Shop {
     pool: Vec<Image>,
     serial: AtomicU64,
-    last: Mutex<BTreeMap<(String, String), Image>>,
+    /// Of each repository, the last pushes with their tags, the newest first.
+    recent: Mutex<BTreeMap<String, VecDeque<(String, Image)>>>,
 }
 
 /// Pushes until time is up.
@@ -53,18 +58,32 @@ impl Shop {
         let oci = (1..=6).map(|seed| Image::multi_arch_in(Format::Oci, seed));
         let docker = (1..=6).map(Image::multi_arch);
         let pool = singles.iter().cloned().chain(pairs).chain(oci).chain(docker).collect();
-        Self { pool, serial: AtomicU64::new(0), last: Mutex::default() }
+        Self { pool, serial: AtomicU64::new(0), recent: Mutex::default() }
     }
 
-    /// Any image, or now and then the one that was last pushed under this tag.
+    /// What comes next under this tag. Often it is something that the repository still has although no tag
+    /// leads there any more: then a client leaves out most of its push, just when a sweep takes it away.
     fn image_for(&self, repository: &str, tag: &str, random: &mut Rng) -> Image {
-        let image = self.image(random);
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = last.entry((repository.to_owned(), tag.to_owned())).or_insert_with(|| image.clone());
-        if random.u8(0..5) > 0 {
-            *held = image;
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = recent.entry(repository.to_owned()).or_default();
+        let same = recent.iter().find(|(other, _)| other == tag).map(|(_, image)| image.clone());
+        let displaced: Vec<&Image> = recent.iter().skip(KEEP).map(|(_, image)| image).collect();
+        let image = match (random.u8(0..10), same, &displaced[..]) {
+            (0, Some(same), _) => same,
+            (1..=3, _, [_, ..]) => displaced[random.usize(0..displaced.len())].clone(),
+            // As `docker buildx imagetools create` does: a new index of what is there.
+            (4..=6, _, [_, _, ..]) => {
+                let first = random.usize(0..displaced.len() - 1);
+                Image::index(Format::Oci, &[displaced[first], displaced[first + 1]])
+            }
+            _ => self.image(random),
+        };
+        // Else indexes of indexes would grow without end.
+        if image.documents().len() < MANY {
+            recent.push_front((tag.to_owned(), image.clone()));
+            recent.truncate(KEEP + RECENT);
         }
-        held.clone()
+        image
     }
 
     /// An image of the pool, or one that nobody has seen.
@@ -151,7 +170,9 @@ fn try_and_try(
     while refusals.len() < ATTEMPTS {
         match field.client.push_like(habits, repository, reference, image, mount_from) {
             Ok(pushed) => {
-                field.tally().acknowledged += 1;
+                let mut tally = field.tally();
+                tally.acknowledged += 1;
+                tally.slowest = tally.slowest.max(pushed.slowest);
                 return Some(pushed);
             }
             Err(refusal) => {

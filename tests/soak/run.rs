@@ -27,6 +27,10 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Well above what a registry takes for one request; a request that takes longer is told apart.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// Pushes that a soak makes at least, within this time.
+const BUSY: usize = 200;
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Where everybody meets.
 pub(crate) struct Field<'a> {
     pub(crate) registry: &'a Registry,
@@ -111,7 +115,12 @@ pub(crate) fn soak(
         }
         let apart = panic::catch_unwind(panic::AssertUnwindSafe(|| {
             meanwhile(&field);
-            thread::sleep(duration.saturating_sub(field.began.elapsed()));
+            let is_long_enough = || field.began.elapsed() >= duration;
+            // A slow machine takes longer to do something worth looking at.
+            let is_busy_enough = || field.tally().acknowledged >= BUSY || field.began.elapsed() >= PATIENCE;
+            while !(is_long_enough() && is_busy_enough()) {
+                thread::sleep(Duration::from_millis(50));
+            }
         }));
         // Whoever fails must not leave the others running for ever.
         field.pushing.store(false, Ordering::Relaxed);

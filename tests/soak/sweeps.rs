@@ -21,6 +21,8 @@ pub(crate) struct Told {
     pub(crate) blobs_removed: u64,
     /// Repository and tag of each image that it found broken.
     pub(crate) broken: BTreeSet<(String, String)>,
+    /// What was in the trash already and went back, because a push had come to need it.
+    pub(crate) put_back: usize,
     /// Findings that are doubts or errors, as text.
     pub(crate) troubles: Vec<String>,
 }
@@ -79,6 +81,7 @@ impl Told {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let total = |name: &str| report["totals"][name].as_u64().unwrap_or_default();
         let is_trouble = |finding: &&Value| matches!(finding["severity"].as_str(), Some("doubt" | "error"));
+        let is_put_back = |finding: &&Value| text(&finding["cause"]).contains("was put back");
         Self {
             code: outcome.code,
             collection: text(&report["collection"]["status"]),
@@ -86,6 +89,7 @@ impl Told {
             manifests_removed: total("manifests_removed"),
             blobs_removed: total("blobs_removed"),
             broken: list("broken").iter().map(|it| (text(&it["repository"]), text(&it["tag"]))).collect(),
+            put_back: list("findings").iter().filter(is_put_back).count(),
             troubles: list("findings").iter().filter(is_trouble).map(ToString::to_string).collect(),
         }
     }

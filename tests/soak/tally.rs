@@ -1,7 +1,8 @@
 //! What a soak counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use crate::sweeps::Told;
 
@@ -32,6 +33,8 @@ pub(crate) struct Tally {
     pub(crate) companions: usize,
     /// Of these, pushes without a tag, which nothing keeps.
     pub(crate) untagged: usize,
+    /// The slowest request of them all.
+    pub(crate) slowest: Duration,
     /// Answers that made a client begin its push anew, by their text.
     pub(crate) loud: BTreeMap<String, usize>,
     /// Pushes that did not succeed when they were repeated.
@@ -85,9 +88,10 @@ impl fmt::Display for Summary<'_> {
         )?;
         writeln!(
             to,
-            "  loud failures {}, given up {}",
+            "  loud failures {}, given up {}; slowest request {:.1} s",
             tally.loud.values().sum::<usize>(),
-            tally.given_up.len()
+            tally.given_up.len(),
+            tally.slowest.as_secs_f64()
         )?;
         for (answer, count) in &tally.loud {
             writeln!(to, "    {count} times {answer}")?;
@@ -101,8 +105,10 @@ impl fmt::Display for Summary<'_> {
         )?;
         writeln!(
             to,
-            "  sweeps {}: tags removed {}, manifests {}, blobs {}",
+            "  sweeps {}: put back {}, told broken {}; removed {} tags, {} manifests, {} blobs",
             self.sweeps.len(),
+            self.sweeps.iter().map(|told| told.put_back).sum::<usize>(),
+            self.sweeps.iter().flat_map(|told| &told.broken).collect::<BTreeSet<_>>().len(),
             sum(|told| told.tags_removed),
             sum(|told| told.manifests_removed),
             sum(|told| told.blobs_removed)
