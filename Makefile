@@ -71,7 +71,7 @@ docs: ## Build the documentation of the code
 bench: ## Measure against the stock collector and `find`
 	$(CARGO) bench --locked --bench performance -- --page docs/performance.md $(ARGS)
 
-soak: ## Push and pull beside sweeps for longer: SOAK_SECS=900 make soak
+soak: deps ## Push and pull beside sweeps for longer: SOAK_SECS=900 make soak
 	$(CARGO) nextest run --locked --test soak --success-output immediate $(ARGS)
 
 stock-losses: ## Show what the registry's own collector loses beside pushes and deletes

@@ -103,7 +103,7 @@ pulls() {
 reproduced=0
 # verdict EXPECTED: so many images are lost where the fault is there.
 verdict() {
-    echo "  => lost: $lost images that are tagged and were acknowledged"
+    echo "  => images lost that were acknowledged and are tagged: $lost"
     if [ "$lost" -eq "$1" ]; then
         reproduced=$((reproduced + 1))
     else

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use janitor_testkit::{Digest, Pushed};
+use janitor_testkit::Digest;
 
 /// Two pushes so close together may get the same time on the disk.
 const TICK: Duration = Duration::from_millis(100);
@@ -27,8 +27,6 @@ pub(crate) struct Promise {
     pub(crate) digest: Digest,
     /// Digests and companion tags of what was pushed for the image since.
     pub(crate) companions: Vec<String>,
-    /// The slowest request of its push.
-    pub(crate) slowest: Duration,
     began: Instant,
 }
 
@@ -59,7 +57,6 @@ struct Tag {
 struct Held {
     digest: Digest,
     companions: Vec<String>,
-    slowest: Duration,
     began: Instant,
 }
 
@@ -90,10 +87,9 @@ impl Ledger {
     }
 
     /// The registry acknowledged it. What the client found there and left alone is as old as it was.
-    pub(crate) fn acknowledged(&self, attempt: Attempt, digest: &Digest, pushed: Pushed) {
-        let held = if pushed.is_put {
-            let (digest, slowest) = (digest.clone(), pushed.slowest);
-            Some(Held { digest, companions: Vec::new(), slowest, began: attempt.began })
+    pub(crate) fn acknowledged(&self, attempt: Attempt, digest: &Digest, is_put: bool) {
+        let held = if is_put {
+            Some(Held { digest: digest.clone(), companions: Vec::new(), began: attempt.began })
         } else {
             attempt.before.filter(|before| before.digest == *digest)
         };
@@ -173,7 +169,6 @@ impl Ledger {
             tag: tag.to_owned(),
             digest: held.digest.clone(),
             companions: held.companions.clone(),
-            slowest: held.slowest,
             began: held.began,
         })
     }
@@ -195,7 +190,7 @@ fn a_tag_is_promised_until_as_many_others_as_stay_were_pushed_after_it() {
     let ledger = Ledger::new(2);
     let push = |tag| {
         let attempt = ledger.begin("app", tag).expect("nobody else pushes");
-        ledger.acknowledged(attempt, &Digest::of(b"image"), pushed(true));
+        ledger.acknowledged(attempt, &Digest::of(b"image"), true);
         std::thread::sleep(TICK + Duration::from_millis(10));
     };
     ["v1", "v2", "v1"].into_iter().for_each(push);
@@ -216,16 +211,12 @@ fn a_push_that_found_everything_there_renews_nothing() {
     let image = Digest::of(b"image");
     let first = ledger.begin("app", "v1").expect("nobody else pushes");
     assert!(ledger.begin("app", "v1").is_none(), "one push of a tag at a time");
-    ledger.acknowledged(first, &image, pushed(true));
+    ledger.acknowledged(first, &image, true);
     let before = ledger.promise("app", "v1").expect("it was acknowledged");
     let again = ledger.begin("app", "v1").expect("the first has ended");
-    ledger.acknowledged(again, &image, pushed(false));
+    ledger.acknowledged(again, &image, false);
     assert!(ledger.still(&before).is_some(), "it is as old as it was");
     let other = ledger.begin("app", "v1").expect("the second has ended");
-    ledger.acknowledged(other, &Digest::of(b"other"), pushed(false));
+    ledger.acknowledged(other, &Digest::of(b"other"), false);
     assert!(ledger.promise("app", "v1").is_none(), "found there, and nobody knows since when");
-}
-
-fn pushed(is_put: bool) -> Pushed {
-    Pushed { is_put, slowest: Duration::ZERO }
 }

@@ -87,8 +87,8 @@ fn lose(field: &Field<'_>, promise: &Promise, failed: &Failed) {
     });
     let mark = if failed.reference.starts_with("sha256:") { '@' } else { ':' };
     let asked = format!("{}{mark}{}", promise.repository, failed.reference);
-    let too_slow = promise.slowest >= field.settle;
-    field.tally().lost.insert(asked.clone(), Loss { asked, missing, told, too_slow });
+    let tag = (promise.repository.clone(), promise.tag.clone());
+    field.tally().lost.insert(asked.clone(), Loss { tag, asked, missing, told });
     field.ledger.lost(promise);
 }
 

@@ -113,7 +113,7 @@ fn push(field: &Field<'_>, repository: &str, tag: &str, image: &Image, random: &
     match try_and_try(field, repository, tag, image, random) {
         None => field.ledger.refused(&attempt),
         Some(pushed) => {
-            field.ledger.acknowledged(attempt, &image.digest(), pushed);
+            field.ledger.acknowledged(attempt, &image.digest(), pushed.is_put);
             let mut tally = field.tally();
             tally.indexes += usize::from(image.documents().len() > 1);
             tally.left_alone += usize::from(!pushed.is_put);
@@ -173,6 +173,9 @@ fn try_and_try(
                 let mut tally = field.tally();
                 tally.acknowledged += 1;
                 tally.slowest = tally.slowest.max(pushed.slowest);
+                if pushed.slowest >= field.settle {
+                    tally.too_slow.insert((repository.to_owned(), reference.to_owned()));
+                }
                 return Some(pushed);
             }
             Err(refusal) => {

@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::pullers::{pull_at_the_end, pull_on};
 use crate::pushers::{Shop, push_on};
 use crate::sweeps::{Sweeps, Told};
-use crate::tally::{Summary, Tally};
+use crate::tally::{Summary, Tag, Tally};
 
 /// Tags that stay in each repository.
 pub(crate) const KEEP: usize = 4;
@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(3);
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Pushes that a soak makes at least, within this time.
-const BUSY: usize = 200;
+const BUSY: usize = 120;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Where everybody meets.
@@ -51,7 +51,7 @@ pub(crate) struct Found {
     /// The last sweep, in peace.
     pub(crate) last: Told,
     /// Repository and tag of everything that is still tagged and does not pull.
-    pub(crate) unpullable: BTreeSet<(String, String)>,
+    pub(crate) unpullable: BTreeSet<Tag>,
     /// All of it in words.
     pub(crate) summary: String,
 }
@@ -149,7 +149,7 @@ fn sweep_in_peace(field: &Field<'_>, engine: &Engine) -> Told {
 }
 
 /// Every tag that the registry still has and cannot serve whole.
-fn unpullable(registry: &Registry) -> BTreeSet<(String, String)> {
+fn unpullable(registry: &Registry) -> BTreeSet<Tag> {
     let client = registry.client();
     let mut found = BTreeSet::new();
     for repository in client.catalog() {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use janitor_testkit::{Janitor, Outcome};
 use serde_json::Value;
 
+use crate::tally::Tag;
+
 /// A sweep that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -20,7 +22,7 @@ pub(crate) struct Told {
     pub(crate) manifests_removed: u64,
     pub(crate) blobs_removed: u64,
     /// Repository and tag of each image that it found broken.
-    pub(crate) broken: BTreeSet<(String, String)>,
+    pub(crate) broken: BTreeSet<Tag>,
     /// What was in the trash already and went back, because a push had come to need it.
     pub(crate) put_back: usize,
     /// Findings that are doubts or errors, as text.

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use crate::sweeps::Told;
 
+/// Repository and tag.
+pub(crate) type Tag = (String, String);
+
 /// An acknowledged image that the policy keeps and that does not pull whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Loss {
+    /// The tag that it belongs to.
+    pub(crate) tag: Tag,
     /// `repository:tag` or `repository@digest` that was asked for.
     pub(crate) asked: String,
     /// What is missing.
     pub(crate) missing: String,
     /// Whether the sweep after it told of it.
     pub(crate) told: bool,
-    /// Whether a request of its push took longer than the sweeps waited before their second look, which is
-    /// beyond what anybody promises.
-    pub(crate) too_slow: bool,
 }
 
 /// Counts of one soak.
@@ -35,6 +37,9 @@ pub(crate) struct Tally {
     pub(crate) untagged: usize,
     /// The slowest request of them all.
     pub(crate) slowest: Duration,
+    /// Repository and tag of pushes with a request that took longer than the sweeps waited before their second
+    /// look: nobody promises anything about these.
+    pub(crate) too_slow: BTreeSet<Tag>,
     /// Answers that made a client begin its push anew, by their text.
     pub(crate) loud: BTreeMap<String, usize>,
     /// Pushes that did not succeed when they were repeated.
@@ -58,9 +63,9 @@ impl Tally {
         *self.loud.entry(format!("{} {}", brief.trim(), code.unwrap_or_default())).or_default() += 1;
     }
 
-    /// What the promises cover of what was lost.
-    pub(crate) fn broken(&self) -> Vec<&Loss> {
-        self.lost.values().filter(|loss| !loss.too_slow).collect()
+    /// Those of these images that the promises cover.
+    pub(crate) fn covered<'a>(&self, tags: impl IntoIterator<Item = &'a Tag>) -> Vec<&'a Tag> {
+        tags.into_iter().filter(|tag| !self.too_slow.contains(tag)).collect()
     }
 }
 
@@ -88,10 +93,11 @@ impl fmt::Display for Summary<'_> {
         )?;
         writeln!(
             to,
-            "  loud failures {}, given up {}; slowest request {:.1} s",
+            "  loud failures {}, given up {}; slowest request {:.1} s, too slow for the sweeps {}",
             tally.loud.values().sum::<usize>(),
             tally.given_up.len(),
-            tally.slowest.as_secs_f64()
+            tally.slowest.as_secs_f64(),
+            tally.too_slow.len()
         )?;
         for (answer, count) in &tally.loud {
             writeln!(to, "    {count} times {answer}")?;
@@ -119,7 +125,7 @@ impl fmt::Display for Summary<'_> {
         writeln!(to, "  lost {}", tally.lost.len())?;
         for loss in tally.lost.values() {
             let told = if loss.told { "told by the next sweep" } else { "not told" };
-            let slow = if loss.too_slow { ", pushed more slowly than the sweeps waited" } else { "" };
+            let slow = if tally.too_slow.contains(&loss.tag) { ", pushed too slowly" } else { "" };
             writeln!(to, "    {}: {} ({told}{slow})", loss.asked, loss.missing)?;
         }
         Ok(())
