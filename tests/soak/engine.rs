@@ -23,11 +23,14 @@ impl Engine {
         Self { name: "stock collector", settings }
     }
 
-    /// A sweep of this registry's store.
+    /// A sweep of this registry's store, slowed down: the time between its look at a repository and its renames
+    /// there is when pushes are in danger.
     pub(crate) fn janitor(&self, registry: &Registry, grace: Duration, settle: Duration) -> Janitor {
         let janitor = Janitor::for_registry(env!("CARGO_BIN_EXE_janitor"), registry)
             .env("GC_GRACE", &format!("{}ms", grace.as_millis()))
-            .env("GC_SETTLE", &format!("{}ms", settle.as_millis()));
+            .env("GC_SETTLE", &format!("{}ms", settle.as_millis()))
+            .env("JANITOR_JOBS", "2")
+            .with_slow_renames(Duration::from_millis(60));
         self.settings.iter().fold(janitor, |janitor, (name, value)| janitor.env(name, value))
     }
 }
