@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 . scripts/lib/packages.sh
 # shellcheck source=scripts/lib/images.sh
 . scripts/lib/images.sh
+# shellcheck source=scripts/lib/registry.sh
+. scripts/lib/registry.sh
 
 [ "$(uname -s)" = Linux ] || die "the demo needs Linux (the stock registry's package); elsewhere, use Docker: make up"
 
@@ -31,39 +33,20 @@ fi
 [ -x "$JANITOR" ] || die "not a program: $JANITOR"
 
 work=$(mktemp -d)
-registry_pid=
 clean_up() {
-    if [ -n "$registry_pid" ]; then
-        kill "$registry_pid" 2>/dev/null || true
-        wait "$registry_pid" 2>/dev/null || true
-    fi
+    stop_registry
     rm -rf "$work"
 }
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-store=$work/store
-config=$work/registry-config.yml
 layouts=$work/layouts
-mkdir "$store" "$layouts"
+mkdir "$layouts"
 export TMPDIR=$work
-
-# The configuration that the stack ships, with a store and a port of this run (0: the system picks one).
-sed -e "s#rootdirectory:.*#rootdirectory: $store#" -e 's#addr: :5000#addr: 127.0.0.1:0#' \
-    config/registry-config.yml >"$config"
 # Settings of the surrounding shell are none of the demo's.
-clean_env=(env -i "PATH=$PATH" "HOME=$HOME" "TMPDIR=$work" "TERM=${TERM:-dumb}" "COLUMNS=${COLUMNS:-$(tput cols 2>/dev/null || echo 110)}")
-"${clean_env[@]}" "$registry" serve "$config" >"$work/registry.log" 2>&1 &
-registry_pid=$!
-address=
-for _ in $(seq 100); do
-    address=$(sed -n 's/.*listening on \(127\.0\.0\.1:[0-9]*\).*/\1/p' "$work/registry.log")
-    [ -z "$address" ] || break
-    kill -0 "$registry_pid" 2>/dev/null || die "the registry did not start: $(tail -n 3 "$work/registry.log")"
-    sleep 0.1
-done
-[ -n "$address" ] || die "the registry does not listen: $(tail -n 3 "$work/registry.log")"
+clean_environment "$work"
+start_registry "$registry" "$work"
 
 janitor() {
     "${clean_env[@]}" JANITOR_DATA_DIR="$store" JANITOR_REGISTRY_CONFIG="$config" JANITOR_REGISTRY_BIN="$registry" \

@@ -16,8 +16,8 @@ for wanted in "$@"; do
             without_service docker-registry
         }
         ;;
-    skopeo)
-        command -v skopeo >/dev/null || install_packages skopeo
+    skopeo | strace)
+        command -v "$wanted" >/dev/null || install_packages "$wanted"
         ;;
     strace)
         command -v strace >/dev/null || install_packages strace

@@ -8,7 +8,7 @@ use serde_json::Value;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-use crate::{Digest, Document, Format, Image};
+use crate::{Digest, Document, Format, Habits, Image};
 
 /// Far above every document and layer the tests make.
 const LARGEST_BODY_BYTES: u64 = 256 << 20;
@@ -17,7 +17,7 @@ const LARGEST_BODY_BYTES: u64 = 256 << 20;
 #[derive(Clone, Debug)]
 pub struct Client {
     address: String,
-    agent: Agent,
+    pub(crate) agent: Agent,
 }
 
 /// A pull that brought everything.
@@ -83,14 +83,7 @@ impl Client {
 
     /// Pushes an image, or says what the registry refused.
     pub fn try_push(&self, repository: &str, reference: &str, image: &Image) -> Result<(), String> {
-        for (digest, bytes) in image.blobs() {
-            self.push_blob(repository, digest, bytes)?;
-        }
-        let (document, children) = image.documents().split_last().expect("an image has a document");
-        for child in children {
-            self.put_manifest(repository, child.digest().as_str(), child)?;
-        }
-        self.put_manifest(repository, reference, document)
+        self.push_like(Habits::Skopeo, repository, reference, image, None).map(drop)
     }
 
     /// Uploads a blob unless the registry says that it has it.
@@ -99,14 +92,7 @@ impl Client {
             return Ok(());
         }
         let location = self.start_upload(repository)?;
-        let separator = if location.contains('?') { '&' } else { '?' };
-        let response = self
-            .agent
-            .put(format!("{location}{separator}digest={digest}"))
-            .header("Content-Type", "application/octet-stream")
-            .send(bytes)
-            .map_err(|error| error.to_string())?;
-        expect_status(response, StatusCode::CREATED)
+        self.finish_upload(&location, digest, bytes)
     }
 
     /// Starts an upload and leaves it there; tells where it goes on.
@@ -116,13 +102,21 @@ impl Client {
             .post(self.url(&format!("/v2/{repository}/blobs/uploads/")))
             .send_empty()
             .map_err(|error| error.to_string())?;
-        let location = response
-            .headers()
-            .get("Location")
-            .and_then(|location| location.to_str().ok())
-            .map(ToOwned::to_owned);
+        let location = location_of(&response);
         expect_status(response, StatusCode::ACCEPTED)?;
         location.ok_or_else(|| "the registry named no place for the upload".to_owned())
+    }
+
+    /// Sends a blob's bytes to where its upload goes on, and ends the upload.
+    pub(crate) fn finish_upload(&self, location: &str, digest: &Digest, bytes: &[u8]) -> Result<(), String> {
+        let separator = if location.contains('?') { '&' } else { '?' };
+        let response = self
+            .agent
+            .put(format!("{location}{separator}digest={digest}"))
+            .header("Content-Type", "application/octet-stream")
+            .send(bytes)
+            .map_err(|error| error.to_string())?;
+        expect_status(response, StatusCode::CREATED)
     }
 
     /// Whether the registry says that it has a blob.
@@ -192,7 +186,12 @@ impl Client {
             .unwrap_or_default()
     }
 
-    fn put_manifest(&self, repository: &str, reference: &str, document: &Document) -> Result<(), String> {
+    pub(crate) fn put_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        document: &Document,
+    ) -> Result<(), String> {
         let response = self
             .agent
             .put(self.url(&format!("/v2/{repository}/manifests/{reference}")))
@@ -203,14 +202,12 @@ impl Client {
     }
 
     fn get_manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>, Missing> {
-        let accepted =
-            [Format::Docker.manifest(), Format::Docker.index(), Format::Oci.manifest(), Format::Oci.index()];
         let missing = |answer: String| Missing { kind: "manifest", reference: reference.to_owned(), answer };
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"));
         let response = self
             .agent
             .get(url)
-            .header("Accept", accepted.join(", "))
+            .header("Accept", accepted())
             .call()
             .map_err(|error| missing(error.to_string()))?;
         let bytes = body_of(response).map_err(&missing)?;
@@ -247,9 +244,20 @@ impl Client {
         serde_json::from_slice(&body).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
+}
+
+/// Every media type of a manifest or index.
+pub(crate) fn accepted() -> String {
+    [Format::Docker.manifest(), Format::Docker.index(), Format::Oci.manifest(), Format::Oci.index()]
+        .join(", ")
+}
+
+/// Where the registry says that an upload goes on.
+pub(crate) fn location_of(response: &Response<Body>) -> Option<String> {
+    response.headers().get("Location")?.to_str().ok().map(ToOwned::to_owned)
 }
 
 fn digests_in(list: &Value) -> Vec<String> {
@@ -280,7 +288,7 @@ fn body_of(mut response: Response<Body>) -> Result<Vec<u8>, String> {
     }
 }
 
-fn expect_status(mut response: Response<Body>, expected: StatusCode) -> Result<(), String> {
+pub(crate) fn expect_status(mut response: Response<Body>, expected: StatusCode) -> Result<(), String> {
     let status = response.status();
     if status == expected {
         return Ok(());

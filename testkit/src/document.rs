@@ -163,6 +163,14 @@ impl Document {
         Digest::of(&self.bytes)
     }
 
+    /// The configuration and the layers of an image manifest; none for an index.
+    pub fn references(&self) -> Vec<Digest> {
+        let value: Value = serde_json::from_slice(&self.bytes).expect("a document is JSON");
+        let layers = value["layers"].as_array().into_iter().flatten();
+        let named = std::iter::once(&value["config"]).chain(layers);
+        named.filter_map(|blob| blob["digest"].as_str()).map(Digest::parse).collect()
+    }
+
     /// Points at this document.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::of(&self.media_type, &self.bytes)

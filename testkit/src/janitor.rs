@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::process::{Drain, Interrupt, end, poll, signal, wait};
+use crate::registry::find_program;
 use crate::{Registry, registry_bin};
 
 /// No test's sweep takes longer than this on any machine; a janitor that does hangs.
@@ -93,6 +94,19 @@ impl Janitor {
     #[must_use]
     pub fn collector(self, binary: &Path) -> Self {
         self.env("JANITOR_REGISTRY_BIN", &binary.display().to_string())
+    }
+
+    /// Each rename takes this much longer, as on storage behind a network, so that more happens in between.
+    #[must_use]
+    pub fn with_slow_renames(mut self, delay: Duration) -> Self {
+        let program = self.binary.display().to_string();
+        let delayed = format!("inject=/^rename:delay_enter={}", delay.as_micros());
+        let tracer =
+            ["-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=/^rename", "-e", &delayed];
+        let command = tracer.into_iter().chain([program.as_str()]).map(ToOwned::to_owned);
+        self.arguments = command.chain(self.arguments).collect();
+        self.binary = find_program(&["strace"]).expect("strace is installed");
+        self
     }
 
     /// Sweeps again and again, an hour apart.
