@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::gc::mark::Graph;
-use crate::model::{Code, Expected, Id, Inventory, Place, Problem, RepoName, Severity};
+use crate::model::{Code, Digest, Expected, Id, Inventory, Place, Problem, RepoName, Severity};
 use crate::stop::{Interrupted, Stop};
 use crate::store::{Batch, Look, Taken};
 
@@ -67,9 +67,18 @@ pub struct Rescue {
 /// Decides, from a second look at an inventory, what has to come back.
 ///
 /// Revisions come back when anything in place now leads to them; layer links, when their repository
-/// has a tag or a revision again. Where the second look itself is in doubt, all of that repository's
-/// do. Tags are nothing's children: whether one comes back is seen in the trash.
-pub fn needed_back(taken: &[Expected], look: &Look, inventory: &Inventory) -> Vec<Place> {
+/// has a tag or a revision again; companion tags, when their image has come back. Where the second look
+/// itself is in doubt, all of that repository's do. Other tags are nothing's children: whether one comes
+/// back is seen in the trash.
+///
+/// `companions` are the companion tags among what was taken, each with its image.
+pub fn needed_back(
+    taken: &[Expected],
+    companions: &[(Place, Digest)],
+    look: &Look,
+    inventory: &Inventory,
+) -> Vec<Place> {
+    let companions = Companions::of(taken, companions, inventory);
     let mut trashed: HashMap<&RepoName, Vec<Id>> = HashMap::new();
     for expected in taken {
         if let Place::Revision(name, digest) = &expected.place {
@@ -77,6 +86,7 @@ pub fn needed_back(taken: &[Expected], look: &Look, inventory: &Inventory) -> Ve
         }
     }
     let mut needed: HashSet<(&RepoName, Id)> = HashSet::new();
+    let mut followed: HashSet<&Place> = HashSet::new();
     let mut doubtful: HashSet<&RepoName> = HashSet::new();
     let mut alive: HashSet<&RepoName> = HashSet::new();
     for repository in &look.repositories {
@@ -92,13 +102,20 @@ pub fn needed_back(taken: &[Expected], look: &Look, inventory: &Inventory) -> Ve
         for digest in trashed {
             graph.add(*digest);
         }
-        let closure = graph.closure(repository.tagged().chain(repository.revisions.iter().copied()));
+        let mut closure = graph.closure(repository.tagged().chain(repository.revisions.iter().copied()));
+        // A companion's own manifest may be the image of another one.
+        while let Some(companion) = companions.next(name, &closure, &followed) {
+            followed.insert(companion.place);
+            graph.extend(&mut closure, [companion.manifest]);
+        }
         needed.extend(trashed.iter().filter(|id| closure.contains(id)).map(|id| (name, *id)));
     }
     // A doubt without a repository may concern any of them.
     let any = look.problems.iter().any(|it| it.severity >= Severity::Doubt && it.repository.is_none());
     let back = |place: &Place| match place {
-        Place::Tag(..) => false,
+        Place::Tag(name, _) => {
+            followed.contains(place) || companions.has(place) && (any || doubtful.contains(name))
+        }
         Place::Revision(name, digest) => {
             let is_needed = |id| needed.contains(&(name, id));
             any || doubtful.contains(name) || inventory.digests.id(digest).is_some_and(is_needed)
@@ -106,6 +123,47 @@ pub fn needed_back(taken: &[Expected], look: &Look, inventory: &Inventory) -> Ve
         Place::Layer(name, _) => any || doubtful.contains(name) || alive.contains(name),
     };
     taken.iter().map(|expected| &expected.place).filter(|place| back(place)).cloned().collect()
+}
+
+/// A companion tag among what was taken.
+struct Companion<'a> {
+    place: &'a Place,
+    manifest: Id,
+    /// The image that it serves, if anything in the store names that.
+    image: Option<Id>,
+}
+
+/// The companion tags among what was taken, by repository.
+struct Companions<'a>(HashMap<&'a RepoName, Vec<Companion<'a>>>);
+
+impl<'a> Companions<'a> {
+    fn of(taken: &'a [Expected], companions: &[(Place, Digest)], inventory: &Inventory) -> Self {
+        let mut found: HashMap<&RepoName, Vec<Companion<'_>>> = HashMap::new();
+        for Expected { place, link } in taken {
+            let at = companions.binary_search_by(|(companion, _)| companion.cmp(place));
+            let manifest = link.as_ref().and_then(|(digest, _)| inventory.digests.id(digest));
+            if let (Ok(at), Some(manifest)) = (at, manifest) {
+                let image = inventory.digests.id(&companions[at].1);
+                found.entry(place.repository()).or_default().push(Companion { place, manifest, image });
+            }
+        }
+        Self(found)
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.0.get(place.repository()).is_some_and(|all| all.iter().any(|it| it.place == place))
+    }
+
+    /// One of a repository whose image is reached and that does not follow yet.
+    fn next(
+        &self,
+        repository: &RepoName,
+        reached: &HashSet<Id>,
+        followed: &HashSet<&Place>,
+    ) -> Option<&Companion<'a>> {
+        let is_reached = |it: &&Companion<'_>| it.image.is_some_and(|image| reached.contains(&image));
+        self.0.get(repository)?.iter().filter(is_reached).find(|it| !followed.contains(it.place))
+    }
 }
 
 /// Puts back what the second look asks for.
@@ -147,7 +205,7 @@ fn told(place: &Place, severity: Severity, code: Code, cause: String) -> Problem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Descriptor, Digest, Document, Repository, Tag, TagState};
+    use crate::model::{Descriptor, Document, Repository, Tag, TagState};
 
     fn digest(name: &str) -> Digest {
         Digest::of(name.as_bytes())
@@ -210,7 +268,7 @@ mod tests {
             inventory.digests.intern(&digest(name));
         }
         let look = Look { repositories: inventory.repositories.clone(), problems };
-        let back = needed_back(&taken, &look, &inventory);
+        let back = needed_back(&taken, &[], &look, &inventory);
         let short = |place: &Place| {
             let name = names.iter().find(|name| *place == revision(place.repository().as_str(), name));
             match place {
@@ -271,6 +329,35 @@ mod tests {
     #[test]
     fn a_repository_that_is_gone_gets_nothing_back() {
         assert_eq!(back(&[], Vec::new()), NONE);
+    }
+
+    #[test]
+    fn a_companion_tag_comes_back_with_its_image_and_brings_its_own() {
+        let a = |tag: &str| Place::Tag("a".parse().unwrap(), tag.parse().unwrap());
+        let taken: Vec<Expected> = [("image.sig", "sig"), ("sig.sig", "other"), ("stray", "x")]
+            .map(|(tag, names)| Expected {
+                place: a(tag),
+                link: Some((digest(names), jiff::Timestamp::UNIX_EPOCH)),
+            })
+            .into();
+        let companions = [
+            (a("image.sig"), digest("image")),
+            (a("sig.sig"), digest("sig")),
+            (a("stray"), digest("never-seen")),
+        ];
+        let back = |tagged: &[&str], in_doubt| {
+            let repository = Repository { in_doubt, ..repository("a", tagged, &[]) };
+            let mut inventory = Inventory::of([&repository], &manifests(), &[]);
+            for name in ["sig", "other", "x"] {
+                inventory.digests.intern(&digest(name));
+            }
+            let look = Look { repositories: inventory.repositories.clone(), problems: Vec::new() };
+            let back = needed_back(&taken, &companions, &look, &inventory);
+            back.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(back(&["index"], false), ["a:image.sig", "a:sig.sig"]);
+        assert_eq!(back(&["other"], false), NONE);
+        assert_eq!(back(&["other"], true), ["a:image.sig", "a:sig.sig", "a:stray"]);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 pub use blobs::{Blobs, Due};
 pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
 
-use crate::model::{Expected, Inventory, Place, Repository, Revision, TagState};
-use crate::policy::Verdict;
+use crate::model::{Digest, Expected, Inventory, Place, Repository, Revision, TagState};
+use crate::policy::{Reason, Verdict};
 
 /// The age from which on a thing that nothing references may go.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,25 @@ pub fn tags(inventory: &Inventory, verdicts: &[Vec<Verdict>]) -> Vec<Expected> {
     }
     expected.sort_unstable_by(|a, b| a.place.cmp(&b.place));
     expected
+}
+
+/// The companion tags that go because their image does, sorted, each with that image.
+pub fn companions(inventory: &Inventory, verdicts: &[Vec<Verdict>]) -> Vec<(Place, Digest)> {
+    let mut companions = Vec::new();
+    for (repository, verdicts) in inventory.repositories.iter().zip(verdicts) {
+        for (tag, verdict) in repository.tags.iter().zip(verdicts) {
+            let image = verdict.reasons.iter().find_map(|reason| match reason {
+                Reason::ImageGone { image } => Some(image),
+                _ => None,
+            });
+            if let Some(image) = image {
+                let place = Place::Tag(repository.name.clone(), tag.name.clone());
+                companions.push((place, (**image).clone()));
+            }
+        }
+    }
+    companions.sort_unstable();
+    companions
 }
 
 /// The inventory as it is once some places, sorted, are empty.

@@ -224,6 +224,7 @@ impl<'a> Sweep<'a> {
         self.tidy_up(lock)?;
         let (inventory, verdicts) = self.look_and_decide(Some(lock))?;
         let expected = plan::tags(&inventory, &verdicts);
+        let companions = plan::companions(&inventory, &verdicts);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
         let batch = self.store.batch(lock, &self.id);
@@ -254,7 +255,7 @@ impl<'a> Sweep<'a> {
         let mut taken = tags.taken;
         taken.append(&mut revisions.taken);
         taken.append(&mut links.taken);
-        let settled = self.settle(batch, &taken, is_stuck, &mut inventory)?;
+        let settled = self.settle(batch, &taken, &companions, is_stuck, &mut inventory)?;
         taken.retain(|expected| !settled.rescued.contains(&expected.place));
         outcomes.rescued(&settled.rescued);
         if !settled.is_emptied {

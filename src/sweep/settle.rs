@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Sweep;
 use crate::apply;
-use crate::model::{Expected, Inventory, Place, RepoName, Repository};
+use crate::model::{Digest, Expected, Inventory, Place, RepoName, Repository, Tag, TagState};
 use crate::stop::Interrupted;
 use crate::store::Batch;
 
@@ -22,6 +22,7 @@ impl Sweep<'_> {
         &mut self,
         batch: Batch<'_>,
         taken: &[Expected],
+        companions: &[(Place, Digest)],
         is_stuck: bool,
         inventory: &mut Inventory,
     ) -> Result<Settled, Interrupted> {
@@ -37,10 +38,11 @@ impl Sweep<'_> {
             self.stop.wait(self.config.settle)?;
         }
         // A registry 2.8 that had a link open may have written into it after the rename.
+        let is_companion = |place: &Place| companions.binary_search_by(|(it, _)| it.cmp(place)).is_ok();
         let (mut changed, mut others) = (Vec::new(), Vec::new());
         for (expected, is_same) in taken.iter().zip(batch.recheck(taken, self.stop)?) {
             match is_same {
-                Ok(true) if matches!(expected.place, Place::Tag(..)) => {}
+                Ok(true) if matches!(expected.place, Place::Tag(..)) && !is_companion(&expected.place) => {}
                 Ok(true) => others.push(expected.clone()),
                 Ok(false) => changed.push(expected.place.clone()),
                 Err(error) => {
@@ -60,12 +62,13 @@ impl Sweep<'_> {
         names.sort_unstable();
         names.dedup();
         let look = self.store.look_again(&names, inventory, self.stop)?;
-        let back = apply::needed_back(&others, &look, inventory);
+        let back = apply::needed_back(&others, companions, &look, inventory);
         all_back &= self.rescue(&batch, &back, &mut rescued)?;
         inventory.problems.extend(look.problems);
         replace(inventory, look.repositories, &names);
-        for place in back {
-            give_back(inventory, place);
+        let back: HashSet<Place> = back.into_iter().collect();
+        for expected in others.into_iter().filter(|other| back.contains(&other.place)) {
+            give_back(inventory, expected);
         }
         let mut is_emptied = false;
         // What could not be put back stays pending, and the next sweep tries again.
@@ -115,15 +118,22 @@ pub(super) fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names:
 }
 
 /// Takes up again what was put back after the later look.
-fn give_back(inventory: &mut Inventory, place: Place) {
-    let Some(at) = inventory.position(place.repository()) else { return };
+fn give_back(inventory: &mut Inventory, expected: Expected) {
+    let Some(at) = inventory.position(expected.place.repository()) else { return };
     let digests = &mut inventory.digests;
     let repository = &mut inventory.repositories[at];
-    let (list, digest) = match place {
+    let (list, digest) = match expected.place {
         Place::Revision(_, digest) => (&mut repository.revisions, digest),
         Place::Layer(_, digest) => (&mut repository.layers, digest),
-        // The later look was taken after tags were put back, and has them.
-        Place::Tag(..) => return,
+        Place::Tag(_, name) => {
+            if let (Some((digest, pushed_at)), Err(at)) =
+                (expected.link, repository.tags.binary_search_by(|tag| tag.name.cmp(&name)))
+            {
+                let state = TagState::Linked { digest: digests.intern(&digest), pushed_at };
+                repository.tags.insert(at, Tag { name, state });
+            }
+            return;
+        }
     };
     let id = digests.intern(&digest);
     if let Err(position) = list.binary_search(&id) {

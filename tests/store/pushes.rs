@@ -193,7 +193,7 @@ fn an_index_pushed_between_the_looks_gets_its_children_back() {
     );
     assert_eq!(missing(stage.view(), "app", "index"), Vec::<String>::new());
     assert!(!stage.view().has_revision("app", &stage.versions[1].digest()), "nothing needs v2");
-    assert_eq!(report.totals.manifests_removed, 3, "v2, the signature of v1, that of emptied");
+    assert_eq!(report.totals.manifests_removed, 2, "v2 and that of emptied; the signature of v1 follows v1");
     assert!(report.findings.iter().any(|it| it.path.contains(stage.untagged.digest().as_str())));
     assert_eq!(trash(stage.root()), Vec::<std::path::PathBuf>::new());
 }
@@ -280,4 +280,17 @@ fn a_push_into_a_repository_that_is_being_removed_is_not_removed() {
     });
     assert_eq!(missing(stage.view(), "emptied", "v1"), Vec::<String>::new());
     assert_eq!(report.totals.repositories_removed, 0);
+}
+
+#[test]
+fn a_signature_whose_image_is_pushed_again_before_it_is_taken_stays() {
+    let stage = Stage::new();
+    let (builder, image) = (StoreBuilder::new(stage.root()), stage.versions[0].clone());
+    let signature = stage.versions[0].companion_tag(".sig");
+    sweep_and_push_before(&stage, Op::Rename, format!("_manifests/tags/{signature}"), move || {
+        // Its signature is there, so the client leaves it alone.
+        builder.push("app", "stable", &image, just_now());
+    });
+    assert_eq!(missing(stage.view(), "app", "stable"), Vec::<String>::new());
+    assert_eq!(missing(stage.view(), "app", &signature), Vec::<String>::new());
 }
