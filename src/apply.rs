@@ -67,7 +67,7 @@ pub struct Rescue {
 /// Decides, from a second look at an inventory, what has to come back.
 ///
 /// Revisions come back when anything in place now leads to them; layer links, when their repository
-/// has a tag or a revision again; companion tags, when their image has come back. Where the second look
+/// has a tag or a revision again; companion tags, when a tag leads to their image again. Where the second look
 /// itself is in doubt, all of that repository's do. Other tags are nothing's children: whether one comes
 /// back is seen in the trash.
 ///
@@ -102,12 +102,14 @@ pub fn needed_back(
         for digest in trashed {
             graph.add(*digest);
         }
-        let mut closure = graph.closure(repository.tagged().chain(repository.revisions.iter().copied()));
-        // A companion's own manifest may be the image of another one.
-        while let Some(companion) = companions.next(name, &closure, &followed) {
+        // An image whose revision alone is still there is going, too. A companion's own manifest may be
+        // the image of another one.
+        let mut tagged = graph.closure(repository.tagged());
+        while let Some(companion) = companions.next(name, &tagged, &followed) {
             followed.insert(companion.place);
-            graph.extend(&mut closure, [companion.manifest]);
+            graph.extend(&mut tagged, [companion.manifest]);
         }
+        let closure = graph.closure(tagged.into_iter().chain(repository.revisions.iter().copied()));
         needed.extend(trashed.iter().filter(|id| closure.contains(id)).map(|id| (name, *id)));
     }
     // A doubt without a repository may concern any of them.
@@ -345,8 +347,8 @@ mod tests {
             (a("sig.sig"), digest("sig")),
             (a("stray"), digest("never-seen")),
         ];
-        let back = |tagged: &[&str], in_doubt| {
-            let repository = Repository { in_doubt, ..repository("a", tagged, &[]) };
+        let back = |tagged: &[&str], revisions: &[&str], in_doubt| {
+            let repository = Repository { in_doubt, ..repository("a", tagged, revisions) };
             let mut inventory = Inventory::of([&repository], &manifests(), &[]);
             for name in ["sig", "other", "x"] {
                 inventory.digests.intern(&digest(name));
@@ -355,9 +357,10 @@ mod tests {
             let back = needed_back(&taken, &companions, &look, &inventory);
             back.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(back(&["index"], false), ["a:image.sig", "a:sig.sig"]);
-        assert_eq!(back(&["other"], false), NONE);
-        assert_eq!(back(&["other"], true), ["a:image.sig", "a:sig.sig", "a:stray"]);
+        assert_eq!(back(&["index"], &[], false), ["a:image.sig", "a:sig.sig"]);
+        assert_eq!(back(&["other"], &[], false), NONE);
+        assert_eq!(back(&[], &["image"], false), NONE, "the image has no tag");
+        assert_eq!(back(&["other"], &[], true), ["a:image.sig", "a:sig.sig", "a:stray"]);
     }
 
     #[test]

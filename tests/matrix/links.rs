@@ -38,11 +38,14 @@ pub(crate) const DAMAGES: [Damage; 14] = [
     Damage {
         name: "revision link gone",
         act: |scene| {
-            if scene.place.is_needed() {
-                revision(scene, Hurt::remove)
-            } else {
-                revision_gone(scene, Path::to_path_buf)
+            // The registry's own delete takes the tags of a manifest with it, and nothing else.
+            let is_deleted = matches!(scene.place, Place::Child | Place::Referrer);
+            if scene.place.is_needed() && !is_deleted {
+                return revision(scene, Hurt::remove);
             }
+            let mut done = revision_gone(scene, Path::to_path_buf)?;
+            done.mends &= !is_deleted;
+            Some(done)
         },
     },
     Damage {
