@@ -318,9 +318,9 @@ impl<'a> Sweep<'a> {
         lock: Option<&StoreLock>,
     ) -> Result<(Inventory, Vec<Vec<Verdict>>), Interrupted> {
         let inventory = self.store.scan(self.stop)?;
+        self.lap("scan");
         let inventory = self.without_scratches(lock, inventory)?;
         let inventory = self.without_hollow_revisions(inventory)?;
-        self.lap("scan");
         let now = self.clock.now();
         let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);
         let verdicts = inventory.repositories.iter().map(evaluate).collect();
