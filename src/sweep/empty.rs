@@ -1,6 +1,7 @@
 //! Repositories that hold nothing any more, so that they leave the catalog.
 
 use super::Sweep;
+use super::engine::Engine;
 use super::outcome::Outcomes;
 use crate::model::{Expected, Inventory, LinkAge, Place, RepoName};
 use crate::plan::{self, Revisions};
@@ -16,7 +17,12 @@ impl Sweep<'_> {
         revisions: &Revisions,
     ) -> Result<Vec<(RepoName, Vec<Expected>)>, Interrupted> {
         let mut empty = Vec::new();
-        if self.in_doubt(inventory) || !revisions.doubts.is_empty() || !self.config.delete_untagged {
+        let is_cached = matches!(self.engine, Engine::Refused(_));
+        if is_cached
+            || self.in_doubt(inventory)
+            || !revisions.doubts.is_empty()
+            || !self.config.delete_untagged
+        {
             return Ok(empty);
         }
         let going = revisions.remove.iter().map(|(revision, _)| revision).chain(&revisions.empty);

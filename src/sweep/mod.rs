@@ -20,6 +20,7 @@ mod run;
 mod settle;
 mod verify;
 
+use std::cell::OnceCell;
 use std::io;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::config::Config;
 use crate::model::{Code, Inventory, Place, Problem, RepoName, Revision, Severity};
 use crate::plan::{self, Grace};
 use crate::policy::Verdict;
-use crate::report::SweepReport;
+use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Stop};
 use crate::store::{LockError, OpenError, StorageClock, Store, StoreLock};
 use engine::Engine;
@@ -138,6 +139,8 @@ struct Sweep<'a> {
     /// Whether something is in the trash that should have been put back or deleted.
     trash_in_doubt: bool,
     hollow: Hollow,
+    /// What came of asking the registries, once they were asked.
+    probed: OnceCell<Option<(CollectionStatus, String)>>,
     /// When the last of the manifests that are held for their age may go.
     held_until: Option<Timestamp>,
 }
@@ -163,6 +166,7 @@ impl<'a> Sweep<'a> {
             findings: Vec::new(),
             trash_in_doubt: false,
             hollow: Hollow::default(),
+            probed: OnceCell::new(),
             held_until: None,
         };
         if clock.skew().abs() > SKEW_TOLD {
@@ -237,6 +241,10 @@ impl<'a> Sweep<'a> {
         let named = plan::named_by(&inventory, &tags.taken);
         let plan = self.plan_revisions(&inventory, &named)?;
         let mut empty = self.empty_repositories(&inventory, &plan)?;
+        // A registry that remembers blobs believes in these layer links, too.
+        if !empty.is_empty() && self.probe(lock, &inventory)?.is_some() {
+            empty.clear();
+        }
         let hollow = std::mem::take(&mut self.hollow.old);
         self.remove_empty_revisions(lock, &inventory, &hollow)?;
         self.remove_empty_revisions(lock, &inventory, &plan.empty)?;

@@ -58,8 +58,20 @@ impl Unproven {
 
 impl Sweep<'_> {
     /// Proves of every registry whose address is known that it looks at the disk. Otherwise, tells what
-    /// speaks against collecting blobs.
+    /// speaks against collecting blobs. Each sweep asks once.
     pub(super) fn probe(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &Inventory,
+    ) -> Result<Option<(CollectionStatus, String)>, Interrupted> {
+        if self.probed.get().is_none() {
+            let told = self.probe_all(lock, inventory)?;
+            return Ok(self.probed.get_or_init(|| told).clone());
+        }
+        Ok(self.probed.get().cloned().flatten())
+    }
+
+    fn probe_all(
         &mut self,
         lock: &StoreLock,
         inventory: &Inventory,

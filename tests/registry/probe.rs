@@ -121,6 +121,23 @@ fn beside_a_registry_with_a_cache_that_no_configuration_tells_of_no_blob_goes() 
 }
 
 #[test]
+fn beside_a_registry_with_a_cache_an_emptied_repository_keeps_the_links_that_it_believes_in() {
+    let registry = Registry::start();
+    push_versions(&registry, "app", 1);
+    let image = Image::small(7);
+    registry.client().push("emptied", "v1", &image);
+    registry.client().delete("emptied", &image.digest());
+    let (registry, _kept) = again_with(registry, &[("REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR", "inmemory")]);
+
+    let outcome = asking(&registry, &registry.url()).run().assert_code(12);
+
+    assert_eq!(outcome.total("repositories_removed"), 0);
+    for digest in image.blobs().keys() {
+        assert!(registry.view().layer_link("emptied", digest).exists(), "{digest}");
+    }
+}
+
+#[test]
 fn one_of_several_registries_with_a_cache_is_enough_to_refuse() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 2);
