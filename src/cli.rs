@@ -141,6 +141,13 @@ pub struct Settings {
     #[arg(long, env = "GC_GRACE", value_name = "DURATION", default_value = "1h", value_parser = age, help_heading = "Retention")]
     pub gc_grace: Duration,
 
+    /// Most that one sweep may remove, in percent of the store's tags, and of its blobs that no tag held
+    ///
+    /// A sweep that would remove more removes nothing, ends with exit code 12, and tells how to confirm
+    /// it. Only from 20 tags, or blobs, upward; 100 turns this off.
+    #[arg(long, env = "MAX_REMOVE_PERCENT", value_name = "PERCENT", default_value = "50", value_parser = percent, help_heading = "Retention")]
+    pub max_remove_percent: u8,
+
     /// Say what would go and change nothing
     #[arg(long, env = "DRY_RUN", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Running")]
     pub dry_run: bool,
@@ -244,6 +251,13 @@ fn jobs(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|jobs| (1..=1024).contains(jobs))
         .ok_or_else(|| "a whole number from 1 to 1024".into())
+}
+
+fn percent(text: &str) -> Result<u8, String> {
+    text.parse()
+        .ok()
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| "a whole number from 1 to 100".into())
 }
 
 const DAY: Duration = Duration::from_secs(86400);

@@ -31,6 +31,8 @@ pub struct Config {
     pub delete_untagged: bool,
     /// The age below which what nothing reaches is kept.
     pub grace: SignedDuration,
+    /// The share of all tags, or blobs, in percent, that one sweep may take away.
+    pub max_remove_percent: u8,
     /// Whether nothing is to be changed.
     pub dry_run: bool,
     /// Whether to end after one sweep.
@@ -132,6 +134,7 @@ impl Config {
             },
             delete_untagged: settings.gc_delete_untagged,
             grace,
+            max_remove_percent: settings.max_remove_percent,
             dry_run: settings.dry_run,
             run_once: settings.run_once,
             interval: settings.interval_secs,

@@ -46,6 +46,8 @@ pub enum Code {
     ChangedMeanwhile,
     /// The trash held what an interrupted sweep left; it was put back.
     PutBack,
+    /// More would go than one sweep may take.
+    TooMuchGoes,
     /// The collector could not be trusted, started, or finished.
     Collector,
 }
@@ -66,6 +68,7 @@ impl Code {
             Self::ActionFailed => "action-failed",
             Self::ChangedMeanwhile => "changed-meanwhile",
             Self::PutBack => "put-back",
+            Self::TooMuchGoes => "too-much-goes",
             Self::Collector => "collector",
         }
     }

@@ -10,6 +10,7 @@
 mod collect;
 mod empty;
 mod engine;
+mod guard;
 mod laps;
 mod manifests;
 mod outcome;
@@ -52,7 +53,7 @@ pub enum SweepError {
     /// The lock could not be had.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// A guard refused, before anything was changed.
+    /// A guard refused, before anything was removed.
     #[error("refused: {0}")]
     Refused(String),
     /// The storage's clock could not be read.
@@ -98,14 +99,14 @@ pub fn sweep_store(store: &Store, config: &Config, stop: &Stop) -> Result<SweepR
     }
     if config.dry_run {
         let clock = StorageClock::of_host();
-        return Ok(Sweep::new(store, config, stop, clock, engine).audit()?);
+        return Sweep::new(store, config, stop, clock, engine).audit();
     }
     if config.grace.is_zero() || config.settle.is_zero() {
         tracing::warn!("with GC_GRACE=0s or GC_SETTLE=0s, nothing protects pushes that are under way");
     }
     let lock = wait_for_lock(store, config, stop)?;
     let clock = store.clock(&lock).map_err(SweepError::Clock)?;
-    Ok(Sweep::new(store, config, stop, clock, engine).act(&lock)?)
+    Sweep::new(store, config, stop, clock, engine).act(&lock)
 }
 
 fn wait_for_lock(store: &Store, config: &Config, stop: &Stop) -> Result<StoreLock, SweepError> {
@@ -134,6 +135,8 @@ struct Sweep<'a> {
     id: String,
     started_at: Timestamp,
     findings: Vec<Problem>,
+    /// Whether a guard would refuse the sweep that this audit foretells.
+    is_refused: bool,
     /// Whether something is in the trash that should have been put back or deleted.
     trash_in_doubt: bool,
     /// When the last of the manifests that are held for their age may go.
@@ -159,6 +162,7 @@ impl<'a> Sweep<'a> {
             id: format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id()),
             started_at,
             findings: Vec::new(),
+            is_refused: false,
             trash_in_doubt: false,
             held_until: None,
         };
@@ -175,7 +179,7 @@ impl<'a> Sweep<'a> {
         sweep
     }
 
-    fn audit(mut self) -> Result<SweepReport, Interrupted> {
+    fn audit(mut self) -> Result<SweepReport, SweepError> {
         if self.store.unsettled() > 0 {
             self.findings.push(Problem {
                 severity: Severity::Warning,
@@ -186,8 +190,12 @@ impl<'a> Sweep<'a> {
                 remedy: "nothing; the next sweep puts them back and decides anew".into(),
             });
         }
-        let (inventory, verdicts) = self.look_and_decide(None)?;
+        let (mut inventory, verdicts) = self.look_and_decide(None)?;
         let expected = plan::tags(&inventory, &verdicts);
+        if let Some(refusal) = self.guard(&mut inventory, expected.len())? {
+            self.findings.push(refusal);
+            self.is_refused = true;
+        }
         let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
         let named = plan::named_by(&inventory, &expected);
@@ -215,10 +223,13 @@ impl<'a> Sweep<'a> {
         Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
     }
 
-    fn act(mut self, lock: &StoreLock) -> Result<SweepReport, Interrupted> {
+    fn act(mut self, lock: &StoreLock) -> Result<SweepReport, SweepError> {
         self.tidy_up(lock)?;
-        let (inventory, verdicts) = self.look_and_decide(Some(lock))?;
+        let (mut inventory, verdicts) = self.look_and_decide(Some(lock))?;
         let expected = plan::tags(&inventory, &verdicts);
+        if let Some(refusal) = self.guard(&mut inventory, expected.len())? {
+            return Err(self.refuse(&refusal));
+        }
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
         let batch = self.store.batch(lock, &self.id);
@@ -278,6 +289,14 @@ impl<'a> Sweep<'a> {
         let (digests, problems) = inventory.finish();
         self.findings.extend(problems);
         Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
+    }
+
+    /// Ends the sweep without a report; what was found until then is logged.
+    fn refuse(&self, refusal: &Problem) -> SweepError {
+        for found in &self.findings {
+            tracing::warn!("{}: {}; {}", found.path, found.cause, found.remedy);
+        }
+        SweepError::Refused(format!("{}: {}; {}", refusal.path, refusal.cause, refusal.remedy))
     }
 
     /// Puts back what an interrupted sweep had taken away; it is decided on anew.

@@ -37,6 +37,9 @@ fn a_bad_value_is_refused_in_one_line_that_says_what_is_allowed() {
         ("KEEP_LAST_N", "-1", "number"),
         ("KEEP_LAST_N", "2.5", "number"),
         ("KEEP_LAST_N", "99999999999", "4294967295"),
+        ("MAX_REMOVE_PERCENT", "0", "from 1 to 100"),
+        ("MAX_REMOVE_PERCENT", "101", "from 1 to 100"),
+        ("MAX_REMOVE_PERCENT", "50%", "from 1 to 100"),
         ("DRY_RUN", "treu", "true"),
         ("RUN_ONCE", "si", "true"),
         ("RUN_GC", "maybe", "false"),
@@ -75,6 +78,7 @@ fn an_empty_value_is_not_a_default() {
     let registry = registry_with_images();
     for name in [
         "KEEP_LAST_N",
+        "MAX_REMOVE_PERCENT",
         "DRY_RUN",
         "RUN_GC",
         "GC_GRACE",

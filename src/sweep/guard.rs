@@ -1,0 +1,54 @@
+//! The guards' part of a sweep: whether what it would do is plausible, asked before anything goes.
+
+use super::Sweep;
+use crate::gc::mark::{self, Fate};
+use crate::model::{Code, Id, Inventory, Problem, Severity};
+use crate::plan::{Share, TINY, TooMuch};
+use crate::stop::Interrupted;
+
+/// What no removed tag accounts for.
+pub(super) const STRAY: &str = "blobs (besides those of removed tags)";
+
+impl Sweep<'_> {
+    /// What speaks against the sweep as a whole, if it is to remove so many tags.
+    pub(super) fn guard(
+        &mut self,
+        inventory: &mut Inventory,
+        tags_going: usize,
+    ) -> Result<Option<Problem>, Interrupted> {
+        let most = self.config.max_remove_percent;
+        let all = inventory.repositories.iter().map(|repository| repository.tags.len()).sum();
+        let tags = Share { what: "tags", going: tags_going, all };
+        let blobs =
+            Share { what: STRAY, going: self.untagged_blobs(inventory, most)?, all: inventory.blobs.len() };
+        Ok(TooMuch::among([tags, blobs], most).map(|too_much| Problem {
+            severity: Severity::Warning,
+            code: Code::TooMuchGoes,
+            repository: None,
+            path: format!("MAX_REMOVE_PERCENT={most}"),
+            cause: too_much.cause(),
+            remedy: too_much.remedy(),
+        }))
+    }
+
+    /// How many blobs would go that no tag holds now: those of removed tags are told by the tags. Their
+    /// ages are looked at only where there are too many of them.
+    fn untagged_blobs(&mut self, inventory: &mut Inventory, most: u8) -> Result<usize, Interrupted> {
+        let all = inventory.blobs.len();
+        if all < TINY || most == 100 || self.in_doubt(inventory) {
+            return Ok(0);
+        }
+        let marks = mark::blobs(inventory);
+        let goes = |blob: &Id| match marks.fate(*blob) {
+            Fate::Kept => false,
+            Fate::Held => self.config.delete_untagged,
+            Fate::Garbage => self.config.collection.is_some(),
+        };
+        let untagged: Vec<Id> = inventory.blobs.iter().copied().filter(goes).collect();
+        if !(Share { what: "blobs", going: untagged.len(), all }).exceeds(most) {
+            return Ok(untagged.len());
+        }
+        let (old, _) = self.by_age(inventory, &untagged)?;
+        Ok(old.due.len())
+    }
+}
