@@ -214,6 +214,17 @@ pub struct Settings {
     #[arg(long, env = "GC_TIMEOUT", value_name = "DURATION", default_value = "6h", value_parser = timeout, help_heading = "Collection")]
     pub gc_timeout: Duration,
 
+    /// How long nobody may have pushed before the registry's collector runs; 0s does not ask
+    ///
+    /// The collector is unsafe beside pushes, and this makes it less likely to meet one: no upload, layer
+    /// link, manifest or tag is fresher than this.
+    #[arg(long, env = "GC_QUIET", value_name = "DURATION", default_value = "1m", value_parser = settle, help_heading = "Collection")]
+    pub gc_quiet: Duration,
+
+    /// How long to wait for such a moment; the collector then runs all the same, and a warning is told
+    #[arg(long, env = "GC_QUIET_WAIT", value_name = "DURATION", default_value = "5m", value_parser = settle, help_heading = "Collection")]
+    pub gc_quiet_wait: Duration,
+
     /// Time between taking things away and the second look that permits deleting them
     ///
     /// Longer than any single request to your registry takes; a push that was under way is then

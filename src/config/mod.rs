@@ -76,6 +76,17 @@ pub struct Collection {
     pub environment: BTreeMap<String, String>,
     /// The time limit for one run.
     pub timeout: Duration,
+    /// The moment at which it may run.
+    pub quiet: Quiet,
+}
+
+/// A moment at which nobody pushes.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet {
+    /// How long ago the last push must be; zero when that does not matter.
+    pub age: Duration,
+    /// How long to wait for that.
+    pub patience: Duration,
 }
 
 /// What the command line asks for.
@@ -149,6 +160,7 @@ impl Config {
                 config: registry_config,
                 environment: environment::registry_variables(environment),
                 timeout: settings.gc_timeout,
+                quiet: Quiet { age: settings.gc_quiet, patience: settings.gc_quiet_wait },
             }),
             probe,
             output,

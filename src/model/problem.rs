@@ -48,6 +48,8 @@ pub enum Code {
     PutBack,
     /// More would go than one sweep may take.
     TooMuchGoes,
+    /// Blobs were collected beside pushes.
+    NotQuiet,
     /// The collector could not be trusted, started, or finished.
     Collector,
 }
@@ -69,6 +71,7 @@ impl Code {
             Self::ChangedMeanwhile => "changed-meanwhile",
             Self::PutBack => "put-back",
             Self::TooMuchGoes => "too-much-goes",
+            Self::NotQuiet => "not-quiet",
             Self::Collector => "collector",
         }
     }

@@ -53,6 +53,7 @@ impl Sweep<'_> {
                 if let Some(told) = self.probe(lock, inventory)? {
                     return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told));
                 }
+                self.wait_for_quiet(inventory)?;
                 for repository in inventory
                     .repositories
                     .iter()

@@ -15,6 +15,7 @@ mod laps;
 mod manifests;
 mod outcome;
 mod probe;
+mod quiet;
 mod reclaim;
 mod run;
 mod settle;
@@ -28,12 +29,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::apply;
 use crate::check;
 use crate::config::Config;
-use crate::model::{Code, Inventory, Place, Problem, RepoName, Revision, Severity};
+use crate::model::{Code, Expected, Inventory, Place, Problem, RepoName, Revision, Severity};
 use crate::plan::{self, Grace};
 use crate::policy::Verdict;
 use crate::report::SweepReport;
 use crate::stop::{Interrupted, Stop};
-use crate::store::{LockError, OpenError, StorageClock, Store, StoreLock};
+use crate::store::{LockError, OpenError, OwnTouches, StorageClock, Store, StoreLock};
 use engine::Engine;
 use laps::Laps;
 use outcome::Outcomes;
@@ -135,6 +136,8 @@ struct Sweep<'a> {
     id: String,
     started_at: Timestamp,
     findings: Vec<Problem>,
+    /// What this sweep has changed itself.
+    own_touches: OwnTouches,
     /// Whether a guard would refuse the sweep that this audit foretells.
     is_refused: bool,
     /// Whether something is in the trash that should have been put back or deleted.
@@ -162,6 +165,7 @@ impl<'a> Sweep<'a> {
             id: format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id()),
             started_at,
             findings: Vec::new(),
+            own_touches: OwnTouches::default(),
             is_refused: false,
             trash_in_doubt: false,
             held_until: None,
@@ -233,6 +237,7 @@ impl<'a> Sweep<'a> {
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
         let batch = self.store.batch(lock, &self.id);
+        self.own_touches.add(expected.iter().map(|expected| &expected.place));
         let mut tags = apply::take(&batch, expected, self.stop)?;
         outcomes.removed(&tags);
         self.findings.append(&mut tags.problems);
@@ -244,11 +249,14 @@ impl<'a> Sweep<'a> {
         let mut empty = self.empty_repositories(&inventory, &plan)?;
         self.remove_empty_revisions(lock, &inventory, &plan.empty)?;
         let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
-        let mut revisions = apply::take(&batch, plan::expected(&inventory, &plan.remove), self.stop)?;
+        let expected = plan::expected(&inventory, &plan.remove);
+        self.own_touches.add(expected.iter().map(|expected| &expected.place));
+        let mut revisions = apply::take(&batch, expected, self.stop)?;
         self.findings.append(&mut revisions.problems);
         let inventory = plan::without(inventory, &revisions.taken);
         empty.retain(|(name, _)| is_empty(&inventory, name));
-        let links = empty.iter().flat_map(|(_, links)| links).cloned().collect();
+        let links: Vec<Expected> = empty.iter().flat_map(|(_, links)| links).cloned().collect();
+        self.own_touches.add(links.iter().map(|expected| &expected.place));
         let mut links = apply::take(&batch, links, self.stop)?;
         self.findings.append(&mut links.problems);
         let mut inventory = plan::without(inventory, &links.taken);
@@ -259,6 +267,7 @@ impl<'a> Sweep<'a> {
         taken.append(&mut revisions.taken);
         taken.append(&mut links.taken);
         let settled = self.settle(batch, &taken, is_stuck, &mut inventory)?;
+        self.own_touches.end(self.clock.now());
         taken.retain(|expected| !settled.rescued.contains(&expected.place));
         outcomes.rescued(&settled.rescued);
         if !settled.is_emptied {
@@ -302,6 +311,7 @@ impl<'a> Sweep<'a> {
     /// Puts back what an interrupted sweep had taken away; it is decided on anew.
     fn tidy_up(&mut self, lock: &StoreLock) -> Result<(), Interrupted> {
         let left = self.store.settle_leftovers(lock, self.stop)?;
+        self.own_touches.add(left.put_back.iter().chain(&left.superseded));
         let told = |places: Vec<Place>, cause: &'static str| {
             places.into_iter().map(move |place| Problem {
                 severity: Severity::Note,

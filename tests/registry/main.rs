@@ -21,6 +21,7 @@ mod meanwhile;
 mod multi_arch;
 mod nested;
 mod probe;
+mod quiet;
 mod repush;
 mod settings;
 mod signals;
