@@ -126,6 +126,13 @@ pub struct Settings {
     #[arg(long, env = "KEEP_LAST_N", value_name = "N", default_value = "10", value_parser = count, help_heading = "Retention")]
     pub keep_last_n: u32,
 
+    /// Keep the newest also where many images of a repository were pushed in the same second
+    ///
+    /// A store that was copied or restored without its times looks like this. There, push time says
+    /// nothing about which is newest, and no tag goes by it unless this is set.
+    #[arg(long, env = "TRUST_EQUAL_PUSH_TIMES", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
+    pub trust_equal_push_times: bool,
+
     /// Permit --keep-last-n 0, which removes every tag of every repository
     #[arg(long, env = "JANITOR_UNSAFE_KEEP_NONE", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
     pub unsafe_keep_none: bool,

@@ -141,6 +141,7 @@ impl Config {
             policy: Policy {
                 keep_last: settings.keep_last_n,
                 grace,
+                trust_equal_push_times: settings.trust_equal_push_times,
                 untagged_stay: !settings.gc_delete_untagged,
             },
             delete_untagged: settings.gc_delete_untagged,

@@ -48,6 +48,8 @@ pub enum Code {
     PutBack,
     /// More would go than one sweep may take.
     TooMuchGoes,
+    /// Push times that give no order, so that nothing goes by them.
+    EqualPushTimes,
     /// Blobs were collected beside pushes.
     NotQuiet,
     /// The collector could not be trusted, started, or finished.
@@ -71,6 +73,7 @@ impl Code {
             Self::ChangedMeanwhile => "changed-meanwhile",
             Self::PutBack => "put-back",
             Self::TooMuchGoes => "too-much-goes",
+            Self::EqualPushTimes => "equal-push-times",
             Self::NotQuiet => "not-quiet",
             Self::Collector => "collector",
         }

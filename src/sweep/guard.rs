@@ -4,6 +4,7 @@ use super::Sweep;
 use crate::gc::mark::{self, Fate};
 use crate::model::{Code, Id, Inventory, Problem, Severity};
 use crate::plan::{Share, TINY, TooMuch};
+use crate::policy::{Reason, Verdict};
 use crate::stop::Interrupted;
 
 /// What no removed tag accounts for.
@@ -50,5 +51,25 @@ impl Sweep<'_> {
         }
         let (old, _) = self.by_age(inventory, &untagged)?;
         Ok(old.due.len())
+    }
+
+    /// Tells of repositories in which nothing goes by order, since their push times give none.
+    pub(super) fn tell_of_equal_times(&mut self, inventory: &Inventory, verdicts: &[Vec<Verdict>]) {
+        for (repository, verdicts) in inventory.repositories.iter().zip(verdicts) {
+            let equal = |reason: &Reason| matches!(reason, Reason::EqualPushTime { .. });
+            let held = verdicts.iter().filter(|verdict| verdict.reasons.iter().any(equal)).count();
+            if held > 0 {
+                self.findings.push(Problem {
+                    severity: Severity::Warning,
+                    code: Code::EqualPushTimes,
+                    repository: Some(repository.name.clone()),
+                    path: repository.name.to_string(),
+                    cause: format!(
+                        "{held} tags more than are to be kept stay, since many images were pushed within the same second, as in a store that was copied or restored without its times: which is newest is unknown"
+                    ),
+                    remedy: "delete by hand what is not needed, wait until newer pushes take their place, or have names decide: janitor --run-once --trust-equal-push-times".into(),
+                });
+            }
+        }
     }
 }

@@ -343,7 +343,8 @@ impl<'a> Sweep<'a> {
         self.lap("scan");
         let now = self.clock.now();
         let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);
-        let verdicts = inventory.repositories.iter().map(evaluate).collect();
+        let verdicts: Vec<Vec<Verdict>> = inventory.repositories.iter().map(evaluate).collect();
+        self.tell_of_equal_times(&inventory, &verdicts);
         Ok((inventory, verdicts))
     }
 

@@ -9,6 +9,7 @@ mod audit;
 mod blast_radius;
 mod collector;
 mod companions;
+mod copied;
 mod damage;
 mod emptied;
 mod faults;

@@ -40,6 +40,7 @@ fn a_bad_value_is_refused_in_one_line_that_says_what_is_allowed() {
         ("MAX_REMOVE_PERCENT", "0", "from 1 to 100"),
         ("MAX_REMOVE_PERCENT", "101", "from 1 to 100"),
         ("MAX_REMOVE_PERCENT", "50%", "from 1 to 100"),
+        ("TRUST_EQUAL_PUSH_TIMES", "perhaps", "true"),
         ("DRY_RUN", "treu", "true"),
         ("RUN_ONCE", "si", "true"),
         ("RUN_GC", "maybe", "false"),
@@ -81,6 +82,7 @@ fn an_empty_value_is_not_a_default() {
     for name in [
         "KEEP_LAST_N",
         "MAX_REMOVE_PERCENT",
+        "TRUST_EQUAL_PUSH_TIMES",
         "DRY_RUN",
         "RUN_GC",
         "GC_GRACE",
