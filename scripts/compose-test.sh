@@ -155,7 +155,7 @@ push_layout "$layouts/multi" "$address/team/app/multi:1"
 check "the pushed images are in the store" is "$(blobs)" 20
 
 # From here on with a .env file: the example, with the waits of a test.
-sed -e 's/^GC_GRACE=.*/GC_GRACE=0s/' -e 's/^GC_SETTLE=.*/GC_SETTLE=1s/' -e 's/^KEEP_LAST_N=.*/KEEP_LAST_N=2/' \
+sed -e 's/^GC_GRACE=.*/GC_GRACE=0s/' -e 's/^GC_SETTLE=.*/GC_SETTLE=1s/' -e 's/^GC_QUIET=.*/GC_QUIET=0s/' -e 's/^KEEP_LAST_N=.*/KEEP_LAST_N=2/' \
     .env.example >.env
 
 check "make audit: names what would go" fails 0 "v1" stack audit

@@ -50,7 +50,7 @@ start_registry "$registry" "$work"
 
 janitor() {
     "${clean_env[@]}" JANITOR_DATA_DIR="$store" JANITOR_REGISTRY_CONFIG="$config" JANITOR_REGISTRY_BIN="$registry" \
-        RUN_ONCE=true KEEP_LAST_N=2 GC_GRACE=0s GC_SETTLE=1s "$@" "$JANITOR"
+        RUN_ONCE=true KEEP_LAST_N=2 GC_GRACE=0s GC_SETTLE=1s GC_QUIET=0s "$@" "$JANITOR"
 }
 
 repositories=(shop/web shop/web/assets tools/builder ci/nightly)

@@ -126,6 +126,13 @@ pub struct Settings {
     #[arg(long, env = "KEEP_LAST_N", value_name = "N", default_value = "10", value_parser = count, help_heading = "Retention")]
     pub keep_last_n: u32,
 
+    /// Keep the newest also where many images of a repository were pushed in the same second
+    ///
+    /// A store that was copied or restored without its times looks like this. There, push time says
+    /// nothing about which is newest, and no tag goes by it unless this is set.
+    #[arg(long, env = "TRUST_EQUAL_PUSH_TIMES", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
+    pub trust_equal_push_times: bool,
+
     /// Permit --keep-last-n 0, which removes every tag of every repository
     #[arg(long, env = "JANITOR_UNSAFE_KEEP_NONE", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
     pub unsafe_keep_none: bool,
@@ -140,6 +147,13 @@ pub struct Settings {
     /// your longest push takes.
     #[arg(long, env = "GC_GRACE", value_name = "DURATION", default_value = "1h", value_parser = age, help_heading = "Retention")]
     pub gc_grace: Duration,
+
+    /// Most that one sweep may remove, in percent of the store's tags, and of its blobs that no tag held
+    ///
+    /// A sweep that would remove more removes nothing, ends with exit code 12, and tells how to confirm
+    /// it. Only from 20 tags, or blobs, upward; 100 turns this off.
+    #[arg(long, env = "MAX_REMOVE_PERCENT", value_name = "PERCENT", default_value = "50", value_parser = percent, help_heading = "Retention")]
+    pub max_remove_percent: u8,
 
     /// Say what would go and change nothing
     #[arg(long, env = "DRY_RUN", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Running")]
@@ -207,6 +221,17 @@ pub struct Settings {
     #[arg(long, env = "GC_TIMEOUT", value_name = "DURATION", default_value = "6h", value_parser = timeout, help_heading = "Collection")]
     pub gc_timeout: Duration,
 
+    /// How long nobody may have pushed before the registry's collector runs; 0s does not ask
+    ///
+    /// The collector is unsafe beside pushes, and this makes it less likely to meet one: no upload, layer
+    /// link, manifest or tag is fresher than this.
+    #[arg(long, env = "GC_QUIET", value_name = "DURATION", default_value = "1m", value_parser = settle, help_heading = "Collection")]
+    pub gc_quiet: Duration,
+
+    /// How long to wait for such a moment; the collector then runs all the same, and a warning is told
+    #[arg(long, env = "GC_QUIET_WAIT", value_name = "DURATION", default_value = "5m", value_parser = settle, help_heading = "Collection")]
+    pub gc_quiet_wait: Duration,
+
     /// Time between taking things away and the second look that permits deleting them
     ///
     /// Longer than any single request to your registry takes; a push that was under way is then
@@ -244,6 +269,13 @@ fn jobs(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|jobs| (1..=1024).contains(jobs))
         .ok_or_else(|| "a whole number from 1 to 1024".into())
+}
+
+fn percent(text: &str) -> Result<u8, String> {
+    text.parse()
+        .ok()
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| "a whole number from 1 to 100".into())
 }
 
 const DAY: Duration = Duration::from_secs(86400);

@@ -202,6 +202,9 @@ impl Bench {
             .env("PATH", "/usr/bin:/bin")
             .env("RUN_ONCE", "true")
             .env("LOG_LEVEL", "warn")
+            // The stores have far more tags than stay.
+            .env("GC_QUIET", "0s")
+            .env("MAX_REMOVE_PERCENT", "100")
             .env("JANITOR_DATA_DIR", store)
             .env("JANITOR_REGISTRY_CONFIG", self.config(store))
             .env("JANITOR_REGISTRY_BIN", registry_bin());

@@ -31,6 +31,8 @@ pub struct Config {
     pub delete_untagged: bool,
     /// The age below which what nothing reaches is kept.
     pub grace: SignedDuration,
+    /// The share of all tags, or blobs, in percent, that one sweep may take away.
+    pub max_remove_percent: u8,
     /// Whether nothing is to be changed.
     pub dry_run: bool,
     /// Whether to end after one sweep.
@@ -74,6 +76,17 @@ pub struct Collection {
     pub environment: BTreeMap<String, String>,
     /// The time limit for one run.
     pub timeout: Duration,
+    /// The moment at which it may run.
+    pub quiet: Quiet,
+}
+
+/// A moment at which nobody pushes.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet {
+    /// How long ago the last push must be; zero when that does not matter.
+    pub age: Duration,
+    /// How long to wait for that.
+    pub patience: Duration,
 }
 
 /// What the command line asks for.
@@ -128,10 +141,12 @@ impl Config {
             policy: Policy {
                 keep_last: settings.keep_last_n,
                 grace,
+                trust_equal_push_times: settings.trust_equal_push_times,
                 untagged_stay: !settings.gc_delete_untagged,
             },
             delete_untagged: settings.gc_delete_untagged,
             grace,
+            max_remove_percent: settings.max_remove_percent,
             dry_run: settings.dry_run,
             run_once: settings.run_once,
             interval: settings.interval_secs,
@@ -146,6 +161,7 @@ impl Config {
                 config: registry_config,
                 environment: environment::registry_variables(environment),
                 timeout: settings.gc_timeout,
+                quiet: Quiet { age: settings.gc_quiet, patience: settings.gc_quiet_wait },
             }),
             probe,
             output,

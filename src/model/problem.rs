@@ -46,6 +46,12 @@ pub enum Code {
     ChangedMeanwhile,
     /// The trash held what an interrupted sweep left; it was put back.
     PutBack,
+    /// More would go than one sweep may take.
+    TooMuchGoes,
+    /// Push times that give no order, so that nothing goes by them.
+    EqualPushTimes,
+    /// Blobs were collected beside pushes.
+    NotQuiet,
     /// The collector could not be trusted, started, or finished.
     Collector,
 }
@@ -66,6 +72,9 @@ impl Code {
             Self::ActionFailed => "action-failed",
             Self::ChangedMeanwhile => "changed-meanwhile",
             Self::PutBack => "put-back",
+            Self::TooMuchGoes => "too-much-goes",
+            Self::EqualPushTimes => "equal-push-times",
+            Self::NotQuiet => "not-quiet",
             Self::Collector => "collector",
         }
     }

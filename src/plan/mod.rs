@@ -1,6 +1,7 @@
 //! From verdicts to what is to be taken away: pure, no clock, no disk.
 
 mod blobs;
+mod guard;
 mod revisions;
 
 use std::collections::HashSet;
@@ -8,6 +9,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 pub use blobs::{Blobs, Due};
+pub use guard::{Share, TINY, TooMuch};
 pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
 
 use crate::model::{Digest, Expected, Inventory, Place, Repository, Revision, TagState};

@@ -2,10 +2,12 @@
 
 mod companion;
 mod reason;
+mod ties;
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 use smallvec::{SmallVec, smallvec};
@@ -23,6 +25,8 @@ pub struct Policy {
     pub keep_last: u32,
     /// How long a companion tag waits for its image.
     pub grace: SignedDuration,
+    /// Whether push times order tags also where many of them are equal.
+    pub trust_equal_push_times: bool,
     /// Whether manifests without a tag stay, so that their companions stay as well.
     pub untagged_stay: bool,
 }
@@ -81,10 +85,15 @@ impl Policy {
         });
         let mut kept: HashSet<Id> = HashSet::new();
         let mut gone: HashSet<Id> = HashSet::new();
+        let unordered = self.unordered(repository, &ranked);
         for (rank, (at, _)) in (1_u32..).zip(ranked) {
-            let stays = rank <= self.keep_last;
+            let is_newest = rank <= self.keep_last;
+            let has_no_order = unordered.contains(&(rank as usize - 1));
+            let stays = is_newest || has_no_order;
             graph.extend(if stays { &mut kept } else { &mut gone }, tags[at].digest());
-            verdicts[at] = Some(if stays {
+            verdicts[at] = Some(if has_no_order && !is_newest {
+                Verdict::keep(Reason::EqualPushTime { of: unordered.len() })
+            } else if stays {
                 Verdict::keep(Reason::Newest { rank, of: self.keep_last })
             } else {
                 Verdict::remove(Reason::BeyondKeepLast { rank, keep: self.keep_last })
@@ -140,6 +149,16 @@ impl Policy {
             .into_iter()
             .map(|verdict| verdict.unwrap_or_else(|| Verdict::keep(Reason::InDoubt)))
             .collect()
+    }
+
+    /// The ranks, from 0, that mean nothing: too many images were pushed at the same time.
+    fn unordered(&self, repository: &Repository, ranked: &[(usize, Timestamp)]) -> Range<usize> {
+        if self.trust_equal_push_times {
+            return 0..0;
+        }
+        let images: Vec<(Timestamp, Option<Id>)> =
+            ranked.iter().map(|(at, pushed_at)| (*pushed_at, repository.tags[*at].digest())).collect();
+        ties::straddling(&images, usize::try_from(self.keep_last).unwrap_or(usize::MAX))
     }
 
     fn is_young(&self, tag: &Tag, now: Timestamp) -> bool {

@@ -27,6 +27,11 @@ pub enum Reason {
         /// The image.
         image: Box<Digest>,
     },
+    /// Stays: pushed at the same time as others that are kept, so that there is no newest.
+    EqualPushTime {
+        /// How many tags were.
+        of: usize,
+    },
     /// Stays: something about the repository cannot be trusted.
     InDoubt,
     /// Goes: older than those that are kept.
@@ -50,6 +55,7 @@ impl Reason {
             Self::Newest { .. } => "newest",
             Self::FollowsImage { .. } => "follows-image",
             Self::ImageMayCome { .. } => "image-may-come",
+            Self::EqualPushTime { .. } => "equal-push-time",
             Self::InDoubt => "in-doubt",
             Self::BeyondKeepLast { .. } => "beyond-keep-last",
             Self::ImageGone { .. } => "image-gone",
@@ -64,6 +70,9 @@ impl fmt::Display for Reason {
             Self::FollowsImage { image } => write!(f, "serves {}, which stays", image.short()),
             Self::ImageMayCome { image } => {
                 write!(f, "serves {}, which may still be pushed", image.short())
+            }
+            Self::EqualPushTime { of } => {
+                write!(f, "one of {of} tags pushed at the same time, so there is no newest")
             }
             Self::InDoubt => f.write_str("something in this repository is in doubt, so it loses no tag"),
             Self::BeyondKeepLast { rank, keep } => {

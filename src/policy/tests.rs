@@ -130,7 +130,12 @@ impl Fixture {
 }
 
 fn policy(keep_last: u32) -> Policy {
-    Policy { keep_last, grace: SignedDuration::from_mins(60), untagged_stay: false }
+    Policy {
+        keep_last,
+        grace: SignedDuration::from_mins(60),
+        trust_equal_push_times: true,
+        untagged_stay: false,
+    }
 }
 
 /// Some of everything.
@@ -202,11 +207,8 @@ fn tables() {
         ("keep_30_cuts_through_the_tie", policy(30)),
         ("keep_all", policy(1000)),
         ("keep_none", policy(0)),
-        ("keep_10_no_grace", Policy { keep_last: 10, grace: SignedDuration::ZERO, untagged_stay: false }),
-        (
-            "keep_10_grace_of_a_week",
-            Policy { keep_last: 10, grace: SignedDuration::from_hours(168), untagged_stay: false },
-        ),
+        ("keep_10_no_grace", Policy { grace: SignedDuration::ZERO, ..policy(10) }),
+        ("keep_10_grace_of_a_week", Policy { grace: SignedDuration::from_hours(168), ..policy(10) }),
     ] {
         insta::assert_snapshot!(name, all.table(policy));
     }
@@ -335,7 +337,64 @@ fn fixtures() -> impl Strategy<Value = Fixture> {
     })
 }
 
+/// As in a store that was copied.
+fn copied(keep_last: u32) -> Policy {
+    Policy { trust_equal_push_times: false, ..policy(keep_last) }
+}
+
+#[test]
+fn of_a_copied_repository_nothing_goes_by_order_until_its_times_are_trusted() {
+    let mut fixture = Fixture::default();
+    for build in 1..=9 {
+        fixture.image(&format!("b{build}"), 1000);
+    }
+    fixture.companion(".sig", "b1", 1000);
+    let table = fixture.table(copied(3));
+    assert_eq!(table.matches("one of 9 tags pushed at the same time").count(), 6, "{table}");
+    assert!(!table.contains("remove"), "{table}");
+    assert_eq!(fixture.table(policy(3)).matches("remove").count(), 7);
+    // What was pushed since has an order, and what the copy had goes as one.
+    for build in 10..=12 {
+        fixture.image(&format!("b{build}"), 1000 - build);
+    }
+    let table = fixture.table(copied(3));
+    assert_eq!(table.matches("remove").count(), 10, "{table}");
+}
+
 proptest! {
+    #[test]
+    fn equal_times_only_ever_keep_more(fixture in fixtures(), keep in 0_u32..12, spread in 1_i64..60) {
+        let mut fixture = fixture;
+        for tag in &mut fixture.tags {
+            if let TagState::Linked { pushed_at, .. } = &mut tag.state {
+                let minutes = (NOW - pushed_at.as_second()) / 60;
+                *pushed_at = Timestamp::from_second(NOW - minutes / spread).unwrap();
+            }
+        }
+        let (trusting, careful) = (fixture.verdicts(policy(keep)), fixture.verdicts(copied(keep)));
+        for ((tag, trusted), (_, kept)) in trusting.iter().zip(&careful) {
+            prop_assert!(!trusted.keep || kept.keep, "{} goes only when nothing is trusted", tag);
+        }
+        let more = fixture.verdicts(copied(keep + 1));
+        for ((tag, few), (_, many)) in careful.iter().zip(&more) {
+            prop_assert!(!few.keep || many.keep, "{} goes when more are kept", tag);
+        }
+        // No tag goes by its rank that was pushed in one second with one that stays by it, in a crowd.
+        let time = |name: &str| match &fixture.tags.iter().find(|tag| tag.name.as_str() == name).unwrap().state {
+            TagState::Linked { pushed_at, .. } => (*pushed_at).min(now()).as_second(),
+            TagState::Doubtful => unreachable!(),
+        };
+        let ranked: Vec<&(String, Verdict)> = careful.iter().filter(|(_, verdict)| matches!(verdict.reasons[0],
+            Reason::Newest { .. } | Reason::BeyondKeepLast { .. } | Reason::EqualPushTime { .. })).collect();
+        for (one, _) in ranked.iter().filter(|(_, verdict)| matches!(verdict.reasons[0], Reason::Newest { .. })) {
+            let same: Vec<_> = ranked.iter().filter(|(tag, _)| time(tag) == time(one)).collect();
+            let images: HashSet<&Digest> = same.iter().map(|(tag, _)| fixture.target(tag)).collect();
+            if images.len() > ties::HANDFUL {
+                prop_assert!(same.iter().all(|(_, verdict)| verdict.keep), "{:?}", same);
+            }
+        }
+    }
+
     #[test]
     fn every_tag_has_a_verdict_and_every_verdict_a_reason(fixture in fixtures(), keep in 0_u32..12) {
         for (_, verdict) in fixture.verdicts(policy(keep)) {

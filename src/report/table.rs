@@ -168,6 +168,7 @@ fn troubles(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
     }
     let verdict = match (report.status, report.collection.status) {
         (Status::Done | Status::Audit, _) => return Ok(()),
+        (Status::Refused, _) if report.dry_run => "a guard would refuse this; see above",
         (_, CollectionStatus::Refused) => "a guard refused to reclaim blobs; see above",
         (Status::Refused, _) => "refused by a guard; see above",
         (_, CollectionStatus::Failed) => "no space was reclaimed; see above",

@@ -11,6 +11,7 @@ mod lock;
 mod manifests;
 mod mutate;
 mod pin;
+mod quiet;
 mod reserve;
 mod scaffold;
 mod scan;
@@ -25,6 +26,7 @@ pub use clock::StorageClock;
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
 pub use lock::{Holder, LockError, StoreLock};
 pub use pin::Pins;
+pub use quiet::{OwnTouches, Trace};
 pub use scan::Look;
 pub use trash::{Batch, Leftovers, Taken};
 

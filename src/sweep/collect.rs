@@ -4,17 +4,14 @@ use std::collections::HashSet;
 
 use super::Sweep;
 use super::engine::Engine;
+use super::guard::STRAY;
 use super::reclaim::{Reclaim, sum};
-use crate::gc::mark::Fate;
 use crate::gc::stock::Collector;
 use crate::model::{Id, Inventory, Severity};
-use crate::plan::Blobs;
+use crate::plan::{Blobs, Share, TooMuch};
 use crate::report::{CollectionReport, CollectionStatus};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
-
-/// From so many blobs on, a store is not emptied altogether.
-const TINY: usize = 20;
 
 /// What came of it.
 pub(super) struct Collected {
@@ -56,6 +53,7 @@ impl Sweep<'_> {
                 if let Some(told) = self.probe(lock, inventory)? {
                     return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told));
                 }
+                self.wait_for_quiet(inventory)?;
                 for repository in inventory
                     .repositories
                     .iter()
@@ -107,12 +105,11 @@ impl Sweep<'_> {
             let why = "not run: there are blobs but no repository, so all of them would go; an unreadable or half-mounted storage looks like this";
             return Err((CollectionStatus::Refused, why.into()));
         }
-        let nothing_stays = !inventory.blobs.iter().any(|blob| reclaim.marks.fate(*blob) != Fate::Garbage);
-        if nothing_stays && due.len() >= TINY {
-            let why = format!(
-                "not run: no image needs any of the {} blobs, so all of them would go; a half-mounted storage looks like this. If it is meant, run registry garbage-collect by hand",
-                due.len()
-            );
+        // What this sweep took away was guarded; the rest was counted before, and has grown since, as a
+        // storage that goes away meanwhile would make it.
+        let stray = Share { what: STRAY, going: reclaim.stray, all: inventory.blobs.len() };
+        if let Some(too_much) = TooMuch::among([stray], self.config.max_remove_percent) {
+            let why = format!("not run: {}; {}", too_much.cause(), too_much.remedy());
             return Err((CollectionStatus::Refused, why));
         }
         match (due.is_empty(), held.len()) {

@@ -75,6 +75,7 @@ impl Sweep<'_> {
         empty: &[Revision],
     ) -> Result<(), Interrupted> {
         let places = || empty.iter().map(|revision| inventory.place(*revision));
+        self.own_touches.add(places().collect::<Vec<_>>().iter());
         let removed = self.store.remove_empty_revisions(lock, places(), self.stop)?;
         for (place, removed) in places().zip(removed) {
             if let Err(error) = removed {

@@ -10,11 +10,13 @@
 mod collect;
 mod empty;
 mod engine;
+mod guard;
 mod hollow;
 mod laps;
 mod manifests;
 mod outcome;
 mod probe;
+mod quiet;
 mod reclaim;
 mod run;
 mod settle;
@@ -28,12 +30,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::apply;
 use crate::config::Config;
-use crate::model::{Code, Inventory, Place, Problem, RepoName, Revision, Severity};
+use crate::model::{Code, Expected, Inventory, Place, Problem, RepoName, Revision, Severity};
 use crate::plan::{self, Grace};
 use crate::policy::Verdict;
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Stop};
-use crate::store::{LockError, OpenError, StorageClock, Store, StoreLock};
+use crate::store::{LockError, OpenError, OwnTouches, StorageClock, Store, StoreLock};
 use engine::Engine;
 use hollow::Hollow;
 use laps::Laps;
@@ -54,7 +56,7 @@ pub enum SweepError {
     /// The lock could not be had.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// A guard refused, before anything was changed.
+    /// A guard refused, before anything was removed.
     #[error("refused: {0}")]
     Refused(String),
     /// The storage's clock could not be read.
@@ -100,14 +102,14 @@ pub fn sweep_store(store: &Store, config: &Config, stop: &Stop) -> Result<SweepR
     }
     if config.dry_run {
         let clock = StorageClock::of_host();
-        return Ok(Sweep::new(store, config, stop, clock, engine).audit()?);
+        return Sweep::new(store, config, stop, clock, engine).audit();
     }
     if config.grace.is_zero() || config.settle.is_zero() {
         tracing::warn!("with GC_GRACE=0s or GC_SETTLE=0s, nothing protects pushes that are under way");
     }
     let lock = wait_for_lock(store, config, stop)?;
     let clock = store.clock(&lock).map_err(SweepError::Clock)?;
-    Ok(Sweep::new(store, config, stop, clock, engine).act(&lock)?)
+    Sweep::new(store, config, stop, clock, engine).act(&lock)
 }
 
 fn wait_for_lock(store: &Store, config: &Config, stop: &Stop) -> Result<StoreLock, SweepError> {
@@ -136,6 +138,10 @@ struct Sweep<'a> {
     id: String,
     started_at: Timestamp,
     findings: Vec<Problem>,
+    /// What this sweep has changed itself.
+    own_touches: OwnTouches,
+    /// Whether a guard would refuse the sweep that this audit foretells.
+    is_refused: bool,
     /// Whether something is in the trash that should have been put back or deleted.
     trash_in_doubt: bool,
     hollow: Hollow,
@@ -164,6 +170,8 @@ impl<'a> Sweep<'a> {
             id: format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id()),
             started_at,
             findings: Vec::new(),
+            own_touches: OwnTouches::default(),
+            is_refused: false,
             trash_in_doubt: false,
             hollow: Hollow::default(),
             probed: OnceCell::new(),
@@ -182,7 +190,7 @@ impl<'a> Sweep<'a> {
         sweep
     }
 
-    fn audit(mut self) -> Result<SweepReport, Interrupted> {
+    fn audit(mut self) -> Result<SweepReport, SweepError> {
         if self.store.unsettled() > 0 {
             self.findings.push(Problem {
                 severity: Severity::Warning,
@@ -193,8 +201,12 @@ impl<'a> Sweep<'a> {
                 remedy: "nothing; the next sweep puts them back and decides anew".into(),
             });
         }
-        let (inventory, verdicts) = self.look_and_decide(None)?;
+        let (mut inventory, verdicts) = self.look_and_decide(None)?;
         let expected = plan::tags(&inventory, &verdicts);
+        if let Some(refusal) = self.guard(&mut inventory, expected.len())? {
+            self.findings.push(refusal);
+            self.is_refused = true;
+        }
         let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
         let named = plan::named_by(&inventory, &expected);
@@ -224,14 +236,18 @@ impl<'a> Sweep<'a> {
         Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
     }
 
-    fn act(mut self, lock: &StoreLock) -> Result<SweepReport, Interrupted> {
+    fn act(mut self, lock: &StoreLock) -> Result<SweepReport, SweepError> {
         self.tidy_up(lock)?;
-        let (inventory, verdicts) = self.look_and_decide(Some(lock))?;
+        let (mut inventory, verdicts) = self.look_and_decide(Some(lock))?;
         let expected = plan::tags(&inventory, &verdicts);
+        if let Some(refusal) = self.guard(&mut inventory, expected.len())? {
+            return Err(self.refuse(&refusal));
+        }
         let companions = plan::companions(&inventory, &verdicts);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
         let batch = self.store.batch(lock, &self.id);
+        self.own_touches.add(expected.iter().map(|expected| &expected.place));
         let mut tags = apply::take(&batch, expected, self.stop)?;
         outcomes.removed(&tags);
         self.findings.append(&mut tags.problems);
@@ -249,11 +265,14 @@ impl<'a> Sweep<'a> {
         self.remove_empty_revisions(lock, &inventory, &hollow)?;
         self.remove_empty_revisions(lock, &inventory, &plan.empty)?;
         let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
-        let mut revisions = apply::take(&batch, plan::expected(&inventory, &plan.remove), self.stop)?;
+        let expected = plan::expected(&inventory, &plan.remove);
+        self.own_touches.add(expected.iter().map(|expected| &expected.place));
+        let mut revisions = apply::take(&batch, expected, self.stop)?;
         self.findings.append(&mut revisions.problems);
         let inventory = plan::without(inventory, &revisions.taken);
         empty.retain(|(name, _)| is_empty(&inventory, name));
-        let links = empty.iter().flat_map(|(_, links)| links).cloned().collect();
+        let links: Vec<Expected> = empty.iter().flat_map(|(_, links)| links).cloned().collect();
+        self.own_touches.add(links.iter().map(|expected| &expected.place));
         let mut links = apply::take(&batch, links, self.stop)?;
         self.findings.append(&mut links.problems);
         let mut inventory = plan::without(inventory, &links.taken);
@@ -264,6 +283,7 @@ impl<'a> Sweep<'a> {
         taken.append(&mut revisions.taken);
         taken.append(&mut links.taken);
         let settled = self.settle(batch, &taken, &companions, is_stuck, &mut inventory)?;
+        self.own_touches.end(self.clock.now());
         taken.retain(|expected| !settled.rescued.contains(&expected.place));
         outcomes.rescued(&settled.rescued);
         if !settled.is_emptied {
@@ -296,9 +316,18 @@ impl<'a> Sweep<'a> {
         Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
     }
 
+    /// Ends the sweep without a report; what was found until then is logged.
+    fn refuse(&self, refusal: &Problem) -> SweepError {
+        for found in &self.findings {
+            tracing::warn!("{}: {}; {}", found.path, found.cause, found.remedy);
+        }
+        SweepError::Refused(format!("{}: {}; {}", refusal.path, refusal.cause, refusal.remedy))
+    }
+
     /// Puts back what an interrupted sweep had taken away; it is decided on anew.
     fn tidy_up(&mut self, lock: &StoreLock) -> Result<(), Interrupted> {
         let left = self.store.settle_leftovers(lock, self.stop)?;
+        self.own_touches.add(left.put_back.iter().chain(&left.superseded));
         let told = |places: Vec<Place>, cause: &'static str| {
             places.into_iter().map(move |place| Problem {
                 severity: Severity::Note,
@@ -331,7 +360,8 @@ impl<'a> Sweep<'a> {
         let inventory = self.without_hollow_revisions(inventory)?;
         let now = self.clock.now();
         let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);
-        let verdicts = inventory.repositories.iter().map(evaluate).collect();
+        let verdicts: Vec<Vec<Verdict>> = inventory.repositories.iter().map(evaluate).collect();
+        self.tell_of_equal_times(&inventory, &verdicts);
         Ok((inventory, verdicts))
     }
 

@@ -158,6 +158,7 @@ impl Outcomes {
             || collected.report.status == CollectionStatus::Failed
             || findings.iter().any(|finding| finding.severity >= Severity::Doubt);
         let (status, exit_code) = match (collected.report.status, troubled) {
+            _ if sweep.is_refused => (Status::Refused, 12),
             (CollectionStatus::Refused, _) => (Status::Refused, 12),
             (_, true) => (Status::Partial, 3),
             (_, false) if sweep.config.dry_run => (Status::Audit, 0),

@@ -19,6 +19,8 @@ pub(super) struct Reclaim {
     pub(super) in_doubt: bool,
     /// Directories of blobs without data, old enough to go.
     pub(super) hollow: Vec<Id>,
+    /// How many of those that are due were held by no manifest that goes or went in this sweep.
+    pub(super) stray: usize,
     pub(super) bytes_before: u64,
     /// By a repository's position, the bytes that its going images alone held.
     pub(super) held_alone: HashMap<u32, u64>,
@@ -34,52 +36,24 @@ impl Reclaim {
     ) -> Result<Self, Interrupted> {
         let in_doubt = in_doubt || sweep.in_doubt(inventory);
         let marks = mark::blobs(inventory);
-        let mut plan = Blobs::default();
-        let mut hollow = Vec::new();
+        let (mut plan, mut hollow) = (Blobs::default(), Vec::new());
         if !in_doubt {
             let is_garbage = |blob: &Id| marks.fate(*blob) == Fate::Garbage;
             let garbage: Vec<Id> = inventory.blobs.iter().copied().filter(is_garbage).collect();
-            let grace = sweep.grace();
-            for part in garbage.chunks(PART) {
-                let ages = sweep.store.blob_ages(&inventory.digests, part, sweep.stop)?;
-                for age in &ages.blobs {
-                    inventory.sizes.measured(age.blob, age.size_bytes);
-                }
-                plan.by_age(&ages.blobs, grace);
-                let old = ages.hollow.into_iter().filter(|(_, touched)| grace.is_over(*touched));
-                hollow.extend(old.map(|(blob, _)| blob));
-                sweep.findings.extend(ages.problems);
-            }
-            let mut links = inventory
-                .repositories
-                .iter()
-                .flat_map(|repository| repository.layers.iter().map(|layer| (&repository.name, *layer)))
-                .filter(|(_, layer)| garbage.binary_search(layer).is_ok());
-            let mut young = Vec::new();
-            loop {
-                let part: Vec<(&RepoName, Id)> = links.by_ref().take(PART).collect();
-                if part.is_empty() {
-                    break;
-                }
-                let place =
-                    |(name, layer): &(&RepoName, Id)| Place::Layer((*name).clone(), inventory.digest(*layer));
-                let (times, problems) = sweep.store.link_times(part.iter().map(place), sweep.stop)?;
-                sweep.findings.extend(problems);
-                let dated = part.iter().zip(times).filter_map(|((_, layer), at)| Some((*layer, at?)));
-                young.extend(dated.filter(|(_, written)| !grace.is_over(*written)));
-            }
-            plan.by_links(young, grace);
+            (plan, hollow) = sweep.by_age(inventory, &garbage)?;
         }
         let bytes_before = sum(inventory.blobs.iter().map(|blob| inventory.sizes.of(*blob)));
         let mut held_alone: HashMap<u32, u64> = HashMap::new();
         let holders = mark::holders(inventory, going);
+        let held_by_going = |blob: Id| blob.slot().is_some_and(|slot| holders[slot] != Holder::Nobody);
+        let stray = plan.due.iter().filter(|due| !held_by_going(due.blob)).count();
         for blob in inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Garbage) {
             if let Some(Holder::One(repository)) = blob.slot().map(|slot| holders[slot]) {
                 let held = held_alone.entry(repository).or_default();
                 *held = held.saturating_add(inventory.sizes.of(*blob));
             }
         }
-        Ok(Self { marks, plan, in_doubt, hollow, bytes_before, held_alone })
+        Ok(Self { marks, plan, in_doubt, hollow, stray, bytes_before, held_alone })
     }
 
     /// The blobs that kept images need, with their sizes as far as they are known.
@@ -124,6 +98,49 @@ impl Reclaim {
         let mut pins: Vec<Id> = pins.into_iter().collect();
         inventory.digests.sort(&mut pins);
         pins
+    }
+}
+
+impl Sweep<'_> {
+    /// Which of some blobs, sorted by number, may go by their age; and directories without data, old
+    /// enough to go.
+    pub(super) fn by_age(
+        &mut self,
+        inventory: &mut Inventory,
+        garbage: &[Id],
+    ) -> Result<(Blobs, Vec<Id>), Interrupted> {
+        let (mut plan, mut hollow) = (Blobs::default(), Vec::new());
+        let grace = self.grace();
+        for part in garbage.chunks(PART) {
+            let ages = self.store.blob_ages(&inventory.digests, part, self.stop)?;
+            for age in &ages.blobs {
+                inventory.sizes.measured(age.blob, age.size_bytes);
+            }
+            plan.by_age(&ages.blobs, grace);
+            let old = ages.hollow.into_iter().filter(|(_, touched)| grace.is_over(*touched));
+            hollow.extend(old.map(|(blob, _)| blob));
+            self.findings.extend(ages.problems);
+        }
+        let mut links = inventory
+            .repositories
+            .iter()
+            .flat_map(|repository| repository.layers.iter().map(|layer| (&repository.name, *layer)))
+            .filter(|(_, layer)| garbage.binary_search(layer).is_ok());
+        let mut young = Vec::new();
+        loop {
+            let part: Vec<(&RepoName, Id)> = links.by_ref().take(PART).collect();
+            if part.is_empty() {
+                break;
+            }
+            let place =
+                |(name, layer): &(&RepoName, Id)| Place::Layer((*name).clone(), inventory.digest(*layer));
+            let (times, problems) = self.store.link_times(part.iter().map(place), self.stop)?;
+            self.findings.extend(problems);
+            let dated = part.iter().zip(times).filter_map(|((_, layer), at)| Some((*layer, at?)));
+            young.extend(dated.filter(|(_, written)| !grace.is_over(*written)));
+        }
+        plan.by_links(young, grace);
+        Ok((plan, hollow))
     }
 }
 

@@ -35,6 +35,7 @@ impl Janitor {
             .env("RUN_ONCE", "true")
             .env("GC_GRACE", "0s")
             .env("GC_SETTLE", "0s")
+            .env("GC_QUIET", "0s")
             .env("JANITOR_OUTPUT", "json")
             .env("JANITOR_DATA_DIR", &store.display().to_string())
             .env("JANITOR_REGISTRY_CONFIG", &config.display().to_string())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use janitor_testkit::registry_bin;
 use jiff::SignedDuration;
 use registry_janitor::cli::{EngineChoice, LogFormat, LogLevel, OutputFormat};
-use registry_janitor::config::{Collection, Config};
+use registry_janitor::config::{Collection, Config, Quiet};
 use registry_janitor::policy::Policy;
 
 /// What reclaims blobs.
@@ -39,7 +39,9 @@ impl Settings {
                 keep_last: u32::try_from(self.keep).unwrap(),
                 grace,
                 untagged_stay: !self.untagged_go,
+                trust_equal_push_times: true,
             },
+            max_remove_percent: 100,
             delete_untagged: self.untagged_go,
             grace,
             dry_run,
@@ -57,6 +59,7 @@ impl Settings {
                 config: registry_config.into(),
                 environment: std::collections::BTreeMap::new(),
                 timeout: Duration::from_secs(60),
+                quiet: Quiet { age: Duration::ZERO, patience: Duration::ZERO },
             }),
             output: OutputFormat::None,
             log_format: LogFormat::Text,

@@ -6,8 +6,10 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod blast_radius;
 mod collector;
 mod companions;
+mod copied;
 mod damage;
 mod emptied;
 mod faults;
@@ -20,6 +22,7 @@ mod meanwhile;
 mod multi_arch;
 mod nested;
 mod probe;
+mod quiet;
 mod repush;
 mod settings;
 mod signals;

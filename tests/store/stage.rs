@@ -96,9 +96,15 @@ impl Stage {
 
     pub(crate) fn config(&self) -> Config {
         Config {
-            policy: Policy { keep_last: 2, grace: SignedDuration::ZERO, untagged_stay: false },
+            policy: Policy {
+                keep_last: 2,
+                grace: SignedDuration::ZERO,
+                trust_equal_push_times: false,
+                untagged_stay: false,
+            },
             delete_untagged: true,
             grace: SignedDuration::ZERO,
+            max_remove_percent: 50,
             dry_run: false,
             run_once: true,
             interval: Duration::from_secs(3600),

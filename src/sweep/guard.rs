@@ -1,0 +1,75 @@
+//! The guards' part of a sweep: whether what it would do is plausible, asked before anything goes.
+
+use super::Sweep;
+use crate::gc::mark::{self, Fate};
+use crate::model::{Code, Id, Inventory, Problem, Severity};
+use crate::plan::{Share, TINY, TooMuch};
+use crate::policy::{Reason, Verdict};
+use crate::stop::Interrupted;
+
+/// What no removed tag accounts for.
+pub(super) const STRAY: &str = "blobs (besides those of removed tags)";
+
+impl Sweep<'_> {
+    /// What speaks against the sweep as a whole, if it is to remove so many tags.
+    pub(super) fn guard(
+        &mut self,
+        inventory: &mut Inventory,
+        tags_going: usize,
+    ) -> Result<Option<Problem>, Interrupted> {
+        let most = self.config.max_remove_percent;
+        let all = inventory.repositories.iter().map(|repository| repository.tags.len()).sum();
+        let tags = Share { what: "tags", going: tags_going, all };
+        let blobs =
+            Share { what: STRAY, going: self.untagged_blobs(inventory, most)?, all: inventory.blobs.len() };
+        Ok(TooMuch::among([tags, blobs], most).map(|too_much| Problem {
+            severity: Severity::Warning,
+            code: Code::TooMuchGoes,
+            repository: None,
+            path: format!("MAX_REMOVE_PERCENT={most}"),
+            cause: too_much.cause(),
+            remedy: too_much.remedy(),
+        }))
+    }
+
+    /// How many blobs would go that no tag holds now: those of removed tags are told by the tags. Their
+    /// ages are looked at only where there are too many of them.
+    fn untagged_blobs(&mut self, inventory: &mut Inventory, most: u8) -> Result<usize, Interrupted> {
+        let all = inventory.blobs.len();
+        if all < TINY || most == 100 || self.in_doubt(inventory) {
+            return Ok(0);
+        }
+        let marks = mark::blobs(inventory);
+        let goes = |blob: &Id| match marks.fate(*blob) {
+            Fate::Kept => false,
+            Fate::Held => self.config.delete_untagged,
+            Fate::Garbage => self.config.collection.is_some(),
+        };
+        let untagged: Vec<Id> = inventory.blobs.iter().copied().filter(goes).collect();
+        if !(Share { what: "blobs", going: untagged.len(), all }).exceeds(most) {
+            return Ok(untagged.len());
+        }
+        let (old, _) = self.by_age(inventory, &untagged)?;
+        Ok(old.due.len())
+    }
+
+    /// Tells of repositories in which nothing goes by order, since their push times give none.
+    pub(super) fn tell_of_equal_times(&mut self, inventory: &Inventory, verdicts: &[Vec<Verdict>]) {
+        for (repository, verdicts) in inventory.repositories.iter().zip(verdicts) {
+            let equal = |reason: &Reason| matches!(reason, Reason::EqualPushTime { .. });
+            let held = verdicts.iter().filter(|verdict| verdict.reasons.iter().any(equal)).count();
+            if held > 0 {
+                self.findings.push(Problem {
+                    severity: Severity::Warning,
+                    code: Code::EqualPushTimes,
+                    repository: Some(repository.name.clone()),
+                    path: repository.name.to_string(),
+                    cause: format!(
+                        "{held} tags more than are to be kept stay, since many images were pushed within the same second, as in a store that was copied or restored without its times: which is newest is unknown"
+                    ),
+                    remedy: "delete by hand what is not needed, wait until newer pushes take their place, or have names decide: janitor --run-once --trust-equal-push-times".into(),
+                });
+            }
+        }
+    }
+}
