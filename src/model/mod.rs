@@ -11,6 +11,7 @@ mod place;
 mod problem;
 mod scratch;
 mod sizes;
+mod survey;
 
 pub use age::{BlobAge, LinkAge};
 pub use digest::{Algorithm, Digest, DigestError};
@@ -19,7 +20,10 @@ pub use document::{Descriptor, Document, ManifestError};
 pub use inventory::{Inventory, Repository, Revision, Tag, TagState};
 pub use manifest::{Manifest, Reference};
 pub use name::{NameError, RepoName, TagName};
-pub use place::{Expected, Place};
+pub use place::{Expected, Place, Spot};
 pub use problem::{Code, Problem, Severity};
 pub use scratch::{Canary, Scratch};
 pub use sizes::Sizes;
+pub use survey::{
+    BlobState, LinkState, ManifestState, OddKind, Oddity, Survey, Surveyed, SurveyedTag, Upload,
+};

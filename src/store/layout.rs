@@ -18,7 +18,7 @@
 //!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
 //! ```
 
-use crate::model::{Algorithm, Digest, Place, RepoName, TagName};
+use crate::model::{Algorithm, Digest, Place, RepoName, Spot, TagName};
 
 /// Below the root directory: the registry's tree.
 pub(super) const REGISTRY: &str = "docker/registry/v2";
@@ -32,6 +32,8 @@ pub(super) const MANIFESTS: &str = "_manifests";
 pub(super) const LAYERS: &str = "_layers";
 /// Below a repository.
 pub(super) const UPLOADS: &str = "_uploads";
+/// Below an upload: when it began.
+pub(super) const STARTED_AT: &str = "startedat";
 /// Below a repository.
 pub(super) const TAGS: &str = "_manifests/tags";
 /// Below a repository.
@@ -89,6 +91,18 @@ pub(super) fn shard_and_hex(digest: &Digest) -> (String, String) {
 /// The algorithm that a directory name stands for.
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+}
+
+/// Where something is, below the registry's root directory.
+pub fn path_of(spot: &Spot) -> String {
+    let below = match spot {
+        Spot::Link(place) => format!("{}/{}", parent(place), link(place)),
+        Spot::Blob(digest) => format!("{BLOBS}/{}/data", blob_dir(digest)),
+        Spot::Layers(name) => format!("{}/{LAYERS}", repository(name)),
+        Spot::Upload(name, id) => format!("{}/{UPLOADS}/{id}", repository(name)),
+        Spot::Path(path) => return path.clone(),
+    };
+    format!("{REGISTRY}/{below}")
 }
 
 /// The directory that holds a place, below the registry's tree (or below a sweep's trash).

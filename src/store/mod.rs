@@ -14,6 +14,7 @@ mod pin;
 mod reserve;
 mod scaffold;
 mod scan;
+mod survey;
 mod trash;
 
 use std::path::{Path, PathBuf};
@@ -23,9 +24,10 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 pub use ages::{BlobAges, PART};
 pub use clock::StorageClock;
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
+pub use layout::path_of;
 pub use lock::{Holder, LockError, StoreLock};
 pub use pin::Pins;
-pub use scan::Look;
+pub use scan::{Look, WRITE_IN_PROGRESS};
 pub use trash::{Batch, Leftovers, Taken};
 
 /// Why a directory cannot be worked on as a registry's store.

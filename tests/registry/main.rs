@@ -6,6 +6,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod check;
 mod collector;
 mod companions;
 mod damage;
