@@ -82,7 +82,12 @@ const CHECK: &str = "\
 Tells what is broken in the store, and what that means for each tag.
 
 Every directory is listed, every link and every manifest is read, and nothing is changed; a registry may \
-go on working meanwhile. What seems broken is looked at twice.";
+go on working meanwhile. What seems broken is looked at twice.
+
+With --repair, links that can say only one thing are written anew, missing directories of layer links are \
+made, and manifests and blobs whose bytes are not their own are moved to the trash, so that the next push \
+brings them anew; old temporary files and uploads are removed. Without --yes, and without a terminal to ask \
+on, that is listed and nothing is changed.";
 
 const CHECK_AFTER: &str = "\
 Exit codes:
@@ -102,6 +107,14 @@ pub struct Check {
     /// Age from which an upload that nobody goes on with is told of
     #[arg(long, env = "UPLOAD_MAX_AGE", value_name = "DURATION", default_value = "7d", value_parser = age)]
     pub upload_max_age: Duration,
+
+    /// Mend what can be mended without guessing, after listing it and asking
+    #[arg(long)]
+    pub repair: bool,
+
+    /// Repair without asking
+    #[arg(long, requires = "repair")]
+    pub yes: bool,
 }
 
 /// Which engine was asked for.

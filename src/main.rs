@@ -9,6 +9,7 @@ use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
 use registry_janitor::config::{Asked, CheckConfig, Config};
 use registry_janitor::daemon::{self, Heartbeat};
 use registry_janitor::fsck;
+use registry_janitor::model::Mend;
 use registry_janitor::report::failure::Failure;
 use registry_janitor::report::{SweepReport, log, table};
 use registry_janitor::stop::Stop;
@@ -68,7 +69,7 @@ fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
     raise_open_file_limit();
     let stop = Arc::new(Stop::default());
     daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
-    let report = match fsck::check(config, &stop) {
+    let report = match fsck::check(config, &stop, |mends| may_mend(mends, config.yes)) {
         Ok(report) => report,
         Err(error) => {
             let code = error.exit_code();
@@ -85,6 +86,25 @@ fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
     };
     no_matter_who_reads(written.and_then(|()| stdout.flush()))?;
     Ok(report.exit_code.into())
+}
+
+/// Lists what would be mended, and asks, where there is somebody to ask.
+fn may_mend(mends: &[Mend], yes: bool) -> bool {
+    let mut stderr = io::stderr().lock();
+    for mend in mends {
+        writeln!(stderr, "to mend: {mend}").ok();
+    }
+    if yes {
+        return true;
+    }
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        writeln!(stderr, "nothing was changed; --yes mends without asking").ok();
+        return false;
+    }
+    write!(stderr, "mend {} of these? [y/N] ", mends.len()).ok();
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).is_ok()
+        && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
 /// A script that asked for a document gets one, also of work that could not be done.

@@ -2,9 +2,11 @@
 
 pub mod finding;
 mod judge;
+mod repair;
 mod verify;
 mod words;
 
 pub use finding::{Finding, FindingCode, FindingSeverity};
 pub use judge::{Limits, judge};
+pub use repair::repair;
 pub use verify::{Broken, verify};

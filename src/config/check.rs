@@ -19,6 +19,10 @@ pub struct CheckConfig {
     pub only: Option<HashSet<RepoName>>,
     /// How old an upload may be.
     pub upload_max_age: SignedDuration,
+    /// Whether to mend what can be mended.
+    pub repair: bool,
+    /// Whether to mend it without asking.
+    pub yes: bool,
     /// How the report is written to stdout.
     pub output: OutputFormat,
     /// How the log is written.
@@ -29,12 +33,14 @@ pub struct CheckConfig {
 
 impl CheckConfig {
     pub(super) fn resolve(check: Check, settings: Settings) -> Self {
-        let Check { repositories, upload_max_age } = check;
+        let Check { repositories, upload_max_age, repair, yes } = check;
         Self {
             data_dir: settings.data_dir,
             jobs: usize::try_from(settings.jobs).unwrap_or(1),
             only: (!repositories.is_empty()).then(|| repositories.into_iter().collect()),
             upload_max_age: SignedDuration::try_from(upload_max_age).unwrap_or(SignedDuration::MAX),
+            repair,
+            yes,
             output: settings.output.unwrap_or(OutputFormat::Text),
             log_format: settings.log_format,
             log_level: settings.log_level,

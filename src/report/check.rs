@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::words::{count, time};
-use crate::check::{Finding, FindingSeverity};
+use crate::check::{Finding, FindingCode, FindingSeverity};
 use crate::model::Survey;
 
 /// What a check found.
@@ -25,8 +25,51 @@ pub struct CheckReport {
     pub exit_code: u8,
     /// Sums.
     pub totals: CheckTotals,
-    /// Everything that is wrong, the worst first.
+    /// Everything that is wrong, the worst first; after a repair, what is left.
     pub findings: Vec<Finding>,
+    /// Everything that was to be mended.
+    pub repaired: Vec<Repaired>,
+}
+
+/// What came of mending a finding.
+#[derive(Clone, Debug, Serialize)]
+pub struct Repaired {
+    /// The finding's code.
+    pub code: FindingCode,
+    /// Where.
+    pub path: String,
+    /// What there is to do.
+    pub action: String,
+    /// What came of it.
+    pub outcome: RepairOutcome,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What came of a repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepairOutcome {
+    /// It was done.
+    Done,
+    /// It was listed, and nobody agreed to it.
+    Listed,
+    /// There was nothing to mend any more.
+    Changed,
+    /// It could not be done.
+    Failed,
+}
+
+impl RepairOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Listed => "not done, nobody agreed to it",
+            Self::Changed => "left alone, it has changed meanwhile",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// What a check comes to.
@@ -66,7 +109,12 @@ pub struct CheckTotals {
 
 impl CheckReport {
     /// Adds up.
-    pub fn new(checked_at: Timestamp, survey: &Survey, findings: Vec<Finding>) -> Self {
+    pub fn new(
+        checked_at: Timestamp,
+        survey: &Survey,
+        findings: Vec<Finding>,
+        repaired: Vec<Repaired>,
+    ) -> Self {
         let of = |severity| findings.iter().filter(|it| it.severity == severity).count();
         let broken_tags: HashSet<&String> = findings.iter().flat_map(|it| &it.tags).collect();
         let totals = CheckTotals {
@@ -93,6 +141,7 @@ impl CheckReport {
             exit_code,
             totals,
             findings,
+            repaired,
         }
     }
 
@@ -110,6 +159,10 @@ impl CheckReport {
     /// # Errors
     /// When it cannot be written.
     pub fn write_text(&self, mut out: impl io::Write) -> io::Result<()> {
+        for repaired in &self.repaired {
+            let error = repaired.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+            writeln!(out, "repair: {}: {}{error}", repaired.action, repaired.outcome.as_str())?;
+        }
         for finding in &self.findings {
             let severity = match finding.severity {
                 FindingSeverity::Note => "note",

@@ -16,6 +16,7 @@
 //!   lock, holder.json, probe, reserve
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
 //!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
+//!   trash/mended/<run>/blobs/…                       damaged bytes that a repair moved aside
 //! ```
 
 use crate::model::{Algorithm, Digest, Place, RepoName, Spot, TagName};
@@ -53,6 +54,8 @@ pub(super) const PROBE: &str = "probe";
 pub(super) const RESERVE: &str = "reserve";
 /// Below [`JANITOR`].
 pub(super) const PENDING: &str = "trash/pending";
+/// Below [`JANITOR`]: what a repair moved aside, for a person to delete.
+pub(super) const MENDED: &str = "trash/mended";
 /// Below [`JANITOR`].
 pub(super) const CONDEMNED: &str = "trash/condemned";
 

@@ -2,6 +2,7 @@
 
 mod damages;
 mod healthy;
+mod repairs;
 
 use janitor_testkit::{Janitor, Outcome, Registry, Tree};
 use serde_json::Value;
