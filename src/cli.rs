@@ -1,5 +1,6 @@
 //! What was typed: flags, and the environment variables that stand in for them.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -107,6 +108,19 @@ pub struct Check {
     /// Age from which an upload that nobody goes on with is told of
     #[arg(long, env = "UPLOAD_MAX_AGE", value_name = "DURATION", default_value = "7d", value_parser = age)]
     pub upload_max_age: Duration,
+
+    /// Also read every blob, and compare its bytes with its digest
+    #[arg(long)]
+    pub deep: bool,
+
+    /// Read no faster than this, such as 50MiB/s
+    #[arg(long, value_name = "RATE", value_parser = rate, requires = "deep")]
+    pub rate: Option<NonZeroU64>,
+
+    /// Keep in this file how far --deep has come, and go on from there; without it, an interrupted --deep
+    /// begins anew
+    #[arg(long, value_name = "FILE", value_parser = path, requires = "deep")]
+    pub state: Option<PathBuf>,
 
     /// Mend what can be mended without guessing, after listing it and asking
     #[arg(long)]
@@ -337,6 +351,14 @@ fn interval(text: &str) -> Result<Duration, String> {
     parsed
         .filter(|it| (Duration::from_secs(1)..=YEAR).contains(it))
         .ok_or_else(|| "seconds, or a duration such as 30m or 1h; from 1 second to a year".into())
+}
+
+/// Bytes in a second.
+fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = text.strip_suffix("/s").unwrap_or(text).parse::<bytesize::ByteSize>().ok();
+    bytes
+        .and_then(|bytes| NonZeroU64::new(bytes.as_u64()))
+        .ok_or_else(|| "bytes in a second with their unit, such as 500KiB/s or 50MiB/s; more than 0".into())
 }
 
 fn repository(text: &str) -> Result<RepoName, String> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Parser;
 use jiff::SignedDuration;
 
-pub use check::CheckConfig;
+pub use check::{CheckConfig, Deep};
 pub use refusal::ConfigError;
 
 use crate::cli::{Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};

@@ -6,7 +6,7 @@ use std::io;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::words::{count, time};
+use super::words::{bytes, count, time};
 use crate::check::{Finding, FindingCode, FindingSeverity};
 use crate::model::Survey;
 
@@ -29,6 +29,20 @@ pub struct CheckReport {
     pub findings: Vec<Finding>,
     /// Everything that was to be mended.
     pub repaired: Vec<Repaired>,
+    /// What was read, where every blob was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hashed: Option<Hashed>,
+}
+
+/// The blobs that were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Hashed {
+    /// How many.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many an earlier, interrupted check had read.
+    pub blobs_before: u64,
 }
 
 /// What came of mending a finding.
@@ -114,6 +128,7 @@ impl CheckReport {
         survey: &Survey,
         findings: Vec<Finding>,
         repaired: Vec<Repaired>,
+        hashed: Option<Hashed>,
     ) -> Self {
         let of = |severity| findings.iter().filter(|it| it.severity == severity).count();
         let broken_tags: HashSet<&String> = findings.iter().flat_map(|it| &it.tags).collect();
@@ -142,6 +157,7 @@ impl CheckReport {
             totals,
             findings,
             repaired,
+            hashed,
         }
     }
 
@@ -176,6 +192,10 @@ impl CheckReport {
             }
             writeln!(out, "    where: {}", finding.path)?;
             writeln!(out, "    remedy: {}", finding.remedy)?;
+        }
+        if let Some(hashed) = &self.hashed {
+            let blobs = usize::try_from(hashed.blobs).unwrap_or(usize::MAX);
+            writeln!(out, "{} ({}) read", count(blobs, "blob"), bytes(hashed.bytes))?;
         }
         let totals = &self.totals;
         writeln!(

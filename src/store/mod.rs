@@ -25,6 +25,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 pub use ages::{BlobAges, PART};
 pub use clock::StorageClock;
+pub use hash::Hash;
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
 pub use layout::path_of;
 pub use lock::{Holder, LockError, StoreLock};

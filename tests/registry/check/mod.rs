@@ -1,6 +1,7 @@
 //! `janitor check` on stores that the real registry wrote: what is whole, what is broken, what follows from it.
 
 mod damages;
+mod deep;
 mod healthy;
 mod repairs;
 
