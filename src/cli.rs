@@ -1,11 +1,13 @@
 //! What was typed: flags, and the environment variables that stand in for them.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use crate::model::RepoName;
 use crate::probe::Address;
 
 /// Shown above the options.
@@ -63,15 +65,70 @@ impl Cli {
             if argument.get_id() == "heartbeat" { argument } else { argument.env(None::<&str>) }
         });
         let cli = Self::from_arg_matches(&command.try_get_matches().ok()?).ok()?;
-        cli.command.map(|Command::Health| cli.settings.heartbeat)
+        matches!(cli.command, Some(Command::Health)).then_some(cli.settings.heartbeat)
     }
 }
 
 /// What to do instead of sweeping.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Tell by the exit code whether the loop is alive: 0 when it is, 1 when it is not
     Health,
+    /// Tell what is broken in the store, and what that means for each tag
+    #[command(long_about = CHECK, after_long_help = CHECK_AFTER)]
+    Check(Check),
+}
+
+const CHECK: &str = "\
+Tells what is broken in the store, and what that means for each tag.
+
+Every directory is listed, every link and every manifest is read, and nothing is changed; a registry may \
+go on working meanwhile. What seems broken is looked at twice.
+
+With --repair, links that can say only one thing are written anew, missing directories of layer links are \
+made, and manifests and blobs whose bytes are not their own are moved to the trash, so that the next push \
+brings them anew; old temporary files and uploads are removed. Without --yes, and without a terminal to ask \
+on, that is listed and nothing is changed.";
+
+const CHECK_AFTER: &str = "\
+Exit codes:
+  0    nothing is broken
+  3    something could not be looked at
+  4    something is broken
+  Others as for a sweep: 1, 2, 10, 11, 12, 130.
+";
+
+/// What a check is to do.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Check {
+    /// Look only at these repositories, and at what they need
+    #[arg(value_name = "REPOSITORY", value_parser = repository)]
+    pub repositories: Vec<RepoName>,
+
+    /// Age from which an upload that nobody goes on with is told of
+    #[arg(long, env = "UPLOAD_MAX_AGE", value_name = "DURATION", default_value = "7d", value_parser = age)]
+    pub upload_max_age: Duration,
+
+    /// Also read every blob, and compare its bytes with its digest
+    #[arg(long)]
+    pub deep: bool,
+
+    /// Read no faster than this, such as 50MiB/s
+    #[arg(long, value_name = "RATE", value_parser = rate, requires = "deep")]
+    pub rate: Option<NonZeroU64>,
+
+    /// Keep in this file how far --deep has come, and go on from there; without it, an interrupted --deep
+    /// begins anew
+    #[arg(long, value_name = "FILE", value_parser = path, requires = "deep")]
+    pub state: Option<PathBuf>,
+
+    /// Mend what can be mended without guessing, after listing it and asking
+    #[arg(long)]
+    pub repair: bool,
+
+    /// Repair without asking
+    #[arg(long, requires = "repair")]
+    pub yes: bool,
 }
 
 /// Which engine was asked for.
@@ -172,11 +229,11 @@ pub struct Settings {
     pub lock_wait: Duration,
 
     /// File operations under way at the same time
-    #[arg(long, env = "JANITOR_JOBS", value_name = "N", default_value = "16", value_parser = jobs, help_heading = "Running")]
+    #[arg(long, env = "JANITOR_JOBS", value_name = "N", default_value = "16", value_parser = jobs, help_heading = "Running", global = true)]
     pub jobs: u32,
 
     /// The registry's rootdirectory
-    #[arg(long, env = "JANITOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/registry", value_parser = path, help_heading = "The registry")]
+    #[arg(long, env = "JANITOR_DATA_DIR", value_name = "DIR", default_value = "/var/lib/registry", value_parser = path, help_heading = "The registry", global = true)]
     pub data_dir: PathBuf,
 
     /// The registry's configuration, handed to its collector
@@ -240,15 +297,29 @@ pub struct Settings {
     pub gc_settle: Duration,
 
     /// Report on stdout [default: text for a single sweep, none in the loop]
-    #[arg(long, env = "JANITOR_OUTPUT", value_name = "FORMAT", help_heading = "Telling")]
+    #[arg(long, env = "JANITOR_OUTPUT", value_name = "FORMAT", help_heading = "Telling", global = true)]
     pub output: Option<OutputFormat>,
 
     /// Format of the log on stderr
-    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text", help_heading = "Telling")]
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Telling",
+        global = true
+    )]
     pub log_format: LogFormat,
 
     /// How much to log
-    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info", help_heading = "Telling")]
+    #[arg(
+        long,
+        env = "LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        help_heading = "Telling",
+        global = true
+    )]
     pub log_level: LogLevel,
 
     /// The file by which `janitor health` sees that the loop is alive
@@ -312,6 +383,18 @@ fn interval(text: &str) -> Result<Duration, String> {
     parsed
         .filter(|it| (Duration::from_secs(1)..=YEAR).contains(it))
         .ok_or_else(|| "seconds, or a duration such as 30m or 1h; from 1 second to a year".into())
+}
+
+/// Bytes in a second.
+fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = text.strip_suffix("/s").unwrap_or(text).parse::<bytesize::ByteSize>().ok();
+    bytes
+        .and_then(|bytes| NonZeroU64::new(bytes.as_u64()))
+        .ok_or_else(|| "bytes in a second with their unit, such as 500KiB/s or 50MiB/s; more than 0".into())
+}
+
+fn repository(text: &str) -> Result<RepoName, String> {
+    text.parse().map_err(|_| "a repository's name, such as team/app".into())
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

@@ -4,6 +4,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod fsck;
 pub mod gc;
 pub mod model;
 pub mod plan;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
-use registry_janitor::config::{Asked, Config};
+use registry_janitor::config::{Asked, CheckConfig, Config};
 use registry_janitor::daemon::{self, Heartbeat};
+use registry_janitor::fsck;
+use registry_janitor::model::Mend;
 use registry_janitor::report::failure::Failure;
 use registry_janitor::report::{SweepReport, log, table};
 use registry_janitor::stop::Stop;
@@ -23,13 +25,14 @@ fn main() -> ExitCode {
             Ok(doing) => answer(&format!("{doing}\n")).unwrap_or_else(|error| complain(&error, 1)),
             Err(error) => complain(&error.into(), 1),
         },
+        Ok(Asked::Check(config)) => check(&config).unwrap_or_else(|error| complain(&error, 1)),
         Ok(Asked::Sweep(config)) => run(&config).unwrap_or_else(|error| complain(&error, 1)),
         Err(error) => complain(&error.into(), 2),
     }
 }
 
 fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    start_logging(config);
+    start_logging(config.log_level, config.log_format);
     raise_open_file_limit();
     let stop = Arc::new(Stop::default());
     daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
@@ -37,7 +40,7 @@ fn run(config: &Config) -> anyhow::Result<ExitCode> {
         let ended = daemon::run(config, &stop, |swept| {
             let told = match swept {
                 Ok(report) => print(report, config.output),
-                Err(error) => print_failure(error, config.output),
+                Err(error) => print_failure(error.exit_code(), error, config.output),
             };
             if let Err(error) = told {
                 tracing::error!("cannot write the report: {}", one_line(&error));
@@ -49,7 +52,7 @@ fn run(config: &Config) -> anyhow::Result<ExitCode> {
         Ok(report) => report,
         Err(error) => {
             let code = error.exit_code();
-            let told = print_failure(&error, config.output);
+            let told = print_failure(code, &error, config.output);
             complain(&error.into(), code);
             return told.map(|()| code.into());
         }
@@ -61,12 +64,53 @@ fn run(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(report.exit_code.into())
 }
 
-/// A script that asked for a document gets one, also of a sweep that could not be made.
-fn print_failure(error: &SweepError, format: OutputFormat) -> anyhow::Result<()> {
-    match format {
-        OutputFormat::Json => {
-            answer(&(Failure::new(error.exit_code(), &error.to_string()).to_json()? + "\n")).map(drop)
+fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
+    start_logging(config.log_level, config.log_format);
+    raise_open_file_limit();
+    let stop = Arc::new(Stop::default());
+    daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
+    let report = match fsck::check(config, &stop, |mends| may_mend(mends, config.yes)) {
+        Ok(report) => report,
+        Err(error) => {
+            let code = error.exit_code();
+            let told = print_failure(code, &error, config.output);
+            complain(&error.into(), code);
+            return told.map(|()| code.into());
         }
+    };
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let written = match config.output {
+        OutputFormat::Text => report.write_text(&mut stdout),
+        OutputFormat::Json => report.write_json(&mut stdout),
+        OutputFormat::None => Ok(()),
+    };
+    no_matter_who_reads(written.and_then(|()| stdout.flush()))?;
+    Ok(report.exit_code.into())
+}
+
+/// Lists what would be mended, and asks, where there is somebody to ask.
+fn may_mend(mends: &[Mend], yes: bool) -> bool {
+    let mut stderr = io::stderr().lock();
+    for mend in mends {
+        writeln!(stderr, "to mend: {mend}").ok();
+    }
+    if yes {
+        return true;
+    }
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        writeln!(stderr, "nothing was changed; --yes mends without asking").ok();
+        return false;
+    }
+    write!(stderr, "mend {} of these? [y/N] ", mends.len()).ok();
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).is_ok()
+        && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
+}
+
+/// A script that asked for a document gets one, also of work that could not be done.
+fn print_failure(code: u8, error: &impl std::error::Error, format: OutputFormat) -> anyhow::Result<()> {
+    match format {
+        OutputFormat::Json => answer(&(Failure::new(code, &error.to_string()).to_json()? + "\n")).map(drop),
         OutputFormat::Text | OutputFormat::None => Ok(()),
     }
 }
@@ -116,8 +160,8 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-fn start_logging(config: &Config) {
-    let level = match config.log_level {
+fn start_logging(level: LogLevel, format: LogFormat) {
+    let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
@@ -129,7 +173,7 @@ fn start_logging(config: &Config) {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false);
-    match config.log_format {
+    match format {
         LogFormat::Text => logging.init(),
         LogFormat::Json => logging.json().flatten_event(true).init(),
     }

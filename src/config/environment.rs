@@ -22,7 +22,8 @@ pub(super) fn read() -> BTreeMap<String, OsString> {
 /// Refuses variables that look like settings and are none.
 pub(super) fn refuse_misspelt(environment: &BTreeMap<String, OsString>) -> Result<(), ConfigError> {
     let command = Cli::command();
-    let arguments = command.get_arguments().filter_map(|it| it.get_env()?.to_str());
+    let all = std::iter::once(&command).chain(command.get_subcommands());
+    let arguments = all.flat_map(clap::Command::get_arguments).filter_map(|it| it.get_env()?.to_str());
     let known: Vec<&str> = arguments.chain([PASSWORD]).collect();
     match environment.keys().find(|name| misspelt(name, &known)) {
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! What was asked for, resolved and validated. Only here is the environment read.
 
 mod access;
+mod check;
 mod environment;
 mod refusal;
 pub mod registry;
@@ -13,9 +14,10 @@ use std::time::Duration;
 use clap::Parser;
 use jiff::SignedDuration;
 
+pub use check::{CheckConfig, Deep};
 pub use refusal::ConfigError;
 
-use crate::cli::{Cli, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};
+use crate::cli::{Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};
 use crate::policy::Policy;
 use crate::probe::Access;
 
@@ -94,6 +96,8 @@ pub struct Quiet {
 pub enum Asked {
     /// Sweeps.
     Sweep(Box<Config>),
+    /// A check of the store.
+    Check(Box<CheckConfig>),
     /// A look at the loop's sign of life, in this file.
     Health(PathBuf),
     /// Something that has its answer already, such as `--help`.
@@ -116,7 +120,14 @@ impl Config {
             Err(error) => Err(ConfigError::from_clap(&error, &environment)),
             Ok(cli) => {
                 environment::refuse_misspelt(&environment)?;
-                Ok(Asked::Sweep(Box::new(Self::resolve(cli.settings, &environment)?)))
+                Ok(match cli.command {
+                    Some(Command::Check(check)) => {
+                        Asked::Check(Box::new(CheckConfig::resolve(check, cli.settings)))
+                    }
+                    Some(Command::Health) | None => {
+                        Asked::Sweep(Box::new(Self::resolve(cli.settings, &environment)?))
+                    }
+                })
             }
         }
     }

@@ -47,7 +47,10 @@ impl ConfigError {
         match error.kind() {
             ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
                 let command = Cli::command();
-                let known = command.get_arguments().find(|it| it.get_long() == flag.strip_prefix("--"));
+                let mut all = std::iter::once(&command).chain(command.get_subcommands());
+                let named =
+                    |it: &&clap::Arg| it.get_long().is_some() && it.get_long() == flag.strip_prefix("--");
+                let known = all.find_map(|command| command.get_arguments().find(named));
                 let variable = known.and_then(|it| it.get_env()).and_then(|it| it.to_str()).filter(|name| {
                     environment.get(*name).is_some_and(|given| given.to_string_lossy() == value)
                 });
@@ -63,6 +66,9 @@ impl ConfigError {
                 } else {
                     format!("{setting} cannot be; allowed: {allowed}")
                 })
+            }
+            ErrorKind::MissingRequiredArgument => {
+                Self(format!("{argument} is needed as well; see janitor check --help"))
             }
             ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
                 let what = if argument.is_empty() {

@@ -6,11 +6,13 @@ mod digests;
 mod document;
 mod inventory;
 mod manifest;
+mod mend;
 mod name;
 mod place;
 mod problem;
 mod scratch;
 mod sizes;
+mod survey;
 
 pub use age::{BlobAge, LinkAge};
 pub use digest::{Algorithm, Digest, DigestError};
@@ -18,8 +20,12 @@ pub use digests::{Digests, Id};
 pub use document::{Descriptor, Document, ManifestError};
 pub use inventory::{Inventory, Repository, Revision, Tag, TagState};
 pub use manifest::{Manifest, Reference};
+pub use mend::Mend;
 pub use name::{NameError, RepoName, TagName};
-pub use place::{Expected, Place};
+pub use place::{Expected, Place, Spot};
 pub use problem::{Code, Problem, Severity};
 pub use scratch::{Canary, Scratch};
 pub use sizes::Sizes;
+pub use survey::{
+    BlobState, LinkState, ManifestState, OddKind, Oddity, Survey, Surveyed, SurveyedTag, Upload,
+};

@@ -42,3 +42,18 @@ pub struct Expected {
     /// What its link says, and when the link was written; `None` for a directory without a link.
     pub link: Option<(Digest, Timestamp)>,
 }
+
+/// Where a finding is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spot {
+    /// The link in a place.
+    Link(Place),
+    /// The data of a blob.
+    Blob(Digest),
+    /// The directory of a repository's layer links.
+    Layers(RepoName),
+    /// An upload, by the name of its directory.
+    Upload(RepoName, String),
+    /// Something else, below the registry's root directory.
+    Path(String),
+}

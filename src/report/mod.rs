@@ -1,5 +1,6 @@
 //! Telling: one report of one sweep, and everything that is told comes from it.
 
+pub mod check;
 pub mod failure;
 pub mod log;
 pub mod table;

@@ -123,6 +123,10 @@ pub struct Attributes {
     pub device: (u32, u32),
     /// Its number on that file system.
     pub inode: u64,
+    /// User and group.
+    pub owner: (u32, u32),
+    /// The permission bits.
+    pub mode: u32,
 }
 
 /// A file that was read whole.
@@ -298,6 +302,20 @@ impl Io {
         })
     }
 
+    /// Opens a regular file to read it bit by bit.
+    ///
+    /// # Errors
+    /// Whatever the system says; [`io::ErrorKind::InvalidInput`] for what is not a regular file.
+    pub(super) fn open_file(&self, dir: &Dir, path: &str) -> io::Result<std::fs::File> {
+        self.run(Op::Open, &dir.path, path, || {
+            let fd = self.open(dir, path, OFlags::NONBLOCK)?;
+            if attributes(&fd, c"", AtFlags::EMPTY_PATH)?.kind != Kind::File {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            }
+            Ok(fd.into())
+        })
+    }
+
     /// Asks for attributes by path.
     ///
     /// # Errors
@@ -387,5 +405,7 @@ fn attributes(fd: &OwnedFd, path: impl rustix::path::Arg, flags: AtFlags) -> Res
         allocated_bytes: stat.stx_blocks.saturating_mul(512),
         device: (stat.stx_dev_major, stat.stx_dev_minor),
         inode: stat.stx_ino,
+        owner: (stat.stx_uid, stat.stx_gid),
+        mode: u32::from(stat.stx_mode) & 0o7777,
     })
 }

@@ -16,9 +16,10 @@
 //!   lock, holder.json, probe, reserve
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
 //!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
+//!   trash/mended/<run>/blobs/…                       damaged bytes that a repair moved aside
 //! ```
 
-use crate::model::{Algorithm, Digest, Place, RepoName, TagName};
+use crate::model::{Algorithm, Digest, Place, RepoName, Spot, TagName};
 
 /// Below the root directory: the registry's tree.
 pub(super) const REGISTRY: &str = "docker/registry/v2";
@@ -32,6 +33,8 @@ pub(super) const MANIFESTS: &str = "_manifests";
 pub(super) const LAYERS: &str = "_layers";
 /// Below a repository.
 pub(super) const UPLOADS: &str = "_uploads";
+/// Below an upload: when it began.
+pub(super) const STARTED_AT: &str = "startedat";
 /// Below a repository.
 pub(super) const TAGS: &str = "_manifests/tags";
 /// Below a repository.
@@ -51,6 +54,8 @@ pub(super) const PROBE: &str = "probe";
 pub(super) const RESERVE: &str = "reserve";
 /// Below [`JANITOR`].
 pub(super) const PENDING: &str = "trash/pending";
+/// Below [`JANITOR`]: what a repair moved aside, for a person to delete.
+pub(super) const MENDED: &str = "trash/mended";
 /// Below [`JANITOR`].
 pub(super) const CONDEMNED: &str = "trash/condemned";
 
@@ -89,6 +94,18 @@ pub(super) fn shard_and_hex(digest: &Digest) -> (String, String) {
 /// The algorithm that a directory name stands for.
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+}
+
+/// Where something is, below the registry's root directory.
+pub fn path_of(spot: &Spot) -> String {
+    let below = match spot {
+        Spot::Link(place) => format!("{}/{}", parent(place), link(place)),
+        Spot::Blob(digest) => format!("{BLOBS}/{}/data", blob_dir(digest)),
+        Spot::Layers(name) => format!("{}/{LAYERS}", repository(name)),
+        Spot::Upload(name, id) => format!("{}/{UPLOADS}/{id}", repository(name)),
+        Spot::Path(path) => return path.clone(),
+    };
+    format!("{REGISTRY}/{below}")
 }
 
 /// The directory that holds a place, below the registry's tree (or below a sweep's trash).

@@ -8,6 +8,9 @@ use super::io::{Dir, Io};
 use super::layout;
 use crate::model::Digest;
 
+/// What is wrong with a link of zero bytes.
+pub(super) const EMPTY: &str = "the link is empty";
+
 /// What a link file said.
 #[derive(Debug)]
 pub(super) enum Link {
@@ -25,7 +28,7 @@ pub(super) enum Link {
 /// Reads a link: one open, one read.
 pub(super) fn read(io: &Io, dir: &Dir, path: &str) -> Link {
     match io.read(dir, path, layout::LINK_MAX_BYTES) {
-        Ok(content) if content.bytes.is_empty() => Link::Bad("the link is empty".into()),
+        Ok(content) if content.bytes.is_empty() => Link::Bad(EMPTY.into()),
         Ok(content) => match String::from_utf8_lossy(&content.bytes).parse() {
             Ok(digest) => Link::To(digest, content.attributes.modified),
             Err(error) => Link::Bad(error.to_string()),

@@ -4,17 +4,20 @@ mod ages;
 mod blobs;
 mod canary;
 mod clock;
+mod hash;
 mod io;
 mod layout;
 mod links;
 mod lock;
 mod manifests;
+mod mend;
 mod mutate;
 mod pin;
 mod quiet;
 mod reserve;
 mod scaffold;
 mod scan;
+mod survey;
 mod trash;
 
 use std::path::{Path, PathBuf};
@@ -23,11 +26,14 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 pub use ages::{BlobAges, PART};
 pub use clock::StorageClock;
+pub use hash::Hash;
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
+pub use layout::path_of;
 pub use lock::{Holder, LockError, StoreLock};
+pub use mend::Mended;
 pub use pin::Pins;
 pub use quiet::{OwnTouches, Trace};
-pub use scan::Look;
+pub use scan::{Look, WRITE_IN_PROGRESS};
 pub use trash::{Batch, Leftovers, Taken};
 
 /// Why a directory cannot be worked on as a registry's store.

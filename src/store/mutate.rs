@@ -8,10 +8,10 @@
 use std::io::{self, Write as _};
 
 use rayon::prelude::*;
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::io::{Dir, Io, Kind, Op};
+use super::io::{Attributes, Dir, Io, Kind, Op};
 use crate::stop::Stop;
 
 const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
@@ -99,6 +99,50 @@ pub(super) fn write_whole(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io:
     let temporary = format!("{name}.new");
     write_new(io, dir, &temporary, content)?;
     io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
+}
+
+/// Writes a link as the registry 3.1 does: whole, beside its place, and then into it by one rename. It gets an
+/// owner and a mode under which the registry can write it anew.
+pub(super) fn write_link(
+    io: &Io,
+    dir: &Dir,
+    name: &str,
+    content: &[u8],
+    like: &Attributes,
+) -> io::Result<()> {
+    let temporary = format!("{name}.janitor.tmp");
+    write_new(io, dir, &temporary, content)?;
+    let done = own_like(io, dir, &temporary, like).and_then(|()| {
+        io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
+    });
+    if done.is_err() {
+        remove_file(io, dir, &temporary)?;
+    }
+    done
+}
+
+/// Makes a directory with the owner and the mode of another; what is there already is fine.
+pub(super) fn make_dir_like(io: &Io, dir: &Dir, name: &str, like: &Attributes) -> io::Result<()> {
+    match io.run(Op::MakeDir, dir.path(), name, || Ok(fs::mkdirat(dir.fd(), name, DIR_MODE)?)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| own_like(io, dir, name, like)),
+    }
+}
+
+fn own_like(io: &Io, dir: &Dir, name: &str, like: &Attributes) -> io::Result<()> {
+    let is = io.stat(dir, name)?;
+    if is.owner != like.owner {
+        let (user, group) = (Uid::from_raw(like.owner.0), Gid::from_raw(like.owner.1));
+        io.run(Op::Write, dir.path(), name, || {
+            Ok(fs::chownat(dir.fd(), name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?)
+        })?;
+    }
+    if is.mode != like.mode {
+        io.run(Op::Write, dir.path(), name, || {
+            Ok(fs::chmodat(dir.fd(), name, Mode::from_raw_mode(like.mode), AtFlags::empty())?)
+        })?;
+    }
+    Ok(())
 }
 
 /// Opens a file for locking, making it when it is not there.

@@ -7,6 +7,7 @@
 
 mod audit;
 mod blast_radius;
+mod check;
 mod collector;
 mod companions;
 mod copied;

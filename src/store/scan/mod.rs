@@ -27,7 +27,7 @@ use crate::model::{Code, Digest, Digests, Id, Inventory, Problem, RepoName, Repo
 use crate::stop::{Interrupted, Stop};
 
 /// How long a registry may take to fill a link that it has just truncated.
-pub(in crate::store) const WRITE_IN_PROGRESS: Duration = Duration::from_secs(1);
+pub const WRITE_IN_PROGRESS: Duration = Duration::from_secs(1);
 
 /// A later look at some repositories.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Whether what was kept is all there: index, manifests, config and layers of every tag.
+//! Whether what was kept is all there: index, manifests, config and layers of every tag; opens nothing.
 
 use std::collections::HashSet;
 

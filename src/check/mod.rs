@@ -1,0 +1,12 @@
+//! What is broken, and what that means for whoever pulls: decided from what was found, nothing is opened.
+
+pub mod finding;
+mod judge;
+mod repair;
+mod verify;
+mod words;
+
+pub use finding::{Finding, FindingCode, FindingSeverity};
+pub use judge::{Limits, judge};
+pub use repair::repair;
+pub use verify::{Broken, links, verify};

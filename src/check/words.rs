@@ -1,0 +1,366 @@
+//! What people are told of each kind of damage: the cause, what follows from it, what helps.
+
+use smallvec::SmallVec;
+
+use super::finding::{Finding, FindingCode, FindingSeverity};
+use super::judge::{Role, Trouble, code_of, spot, weigh};
+use crate::model::{
+    BlobState, Id, LinkState, ManifestState, OddKind, Oddity, Place, RepoName, Spot, Survey, Surveyed,
+    SurveyedTag, Upload,
+};
+
+const PUSH_AGAIN: &str = "push the image again";
+const STOPS_COLLECTION: &str =
+    "no tag needs it, but the registry's garbage-collect stops at it, so no disk space comes back";
+/// So many tags are told in a sentence; the list has them all.
+const TOLD: usize = 3;
+
+pub(super) fn of_trouble(
+    survey: &Survey,
+    trouble: Trouble,
+    role: Option<Role>,
+    is_wrong: bool,
+    tags: Vec<String>,
+) -> Finding {
+    let found = match trouble {
+        Trouble::Tag(r, t) => {
+            let tag = &survey.repositories[r].tags[t];
+            let code = code_of(
+                Some(&tag.current),
+                [
+                    FindingCode::TagLinkEmpty,
+                    FindingCode::TagLinkGarbled,
+                    FindingCode::TagLinkGarbled,
+                    FindingCode::TagLinkMissing,
+                ],
+            );
+            Found { code, cause: link(survey, Some(&tag.current), "the tag's link"), untagged: None }
+        }
+        Trouble::Revision(r, id) => revision(survey, r, id),
+        Trouble::Layer(r, id) => layer(survey, r, id),
+        Trouble::Manifest(id) => manifest(survey, id, role),
+        Trouble::Blob(id) => blob(survey, id, is_wrong),
+    };
+    let Found { code, cause, untagged } = found;
+    let (otherwise, idle) = untagged.unwrap_or((FindingSeverity::Broken, STOPS_COLLECTION));
+    let repository = match trouble {
+        Trouble::Tag(r, _) | Trouble::Revision(r, _) | Trouble::Layer(r, _) => {
+            Some(survey.repositories[r].name.clone())
+        }
+        Trouble::Manifest(_) | Trouble::Blob(_) => only_repository(survey, &tags),
+    };
+    let consequence = if tags.is_empty() { idle.to_owned() } else { do_not_pull(&tags, &cause) };
+    let remedy = match (code, tags.is_empty()) {
+        (FindingCode::ManifestUnknown, false) => {
+            "delete the tags, or push the image again with another client"
+        }
+        (FindingCode::BlobWithoutData, true) => "none is needed",
+        (FindingCode::RevisionLinkDangling, true) => {
+            "janitor check --repair lists what can be mended; a sweep removes manifests that no tag reaches"
+        }
+        (
+            FindingCode::ManifestMissing
+            | FindingCode::ChildMissing
+            | FindingCode::BlobMissing
+            | FindingCode::BlobWithoutData
+            | FindingCode::TagLinkMissing,
+            _,
+        ) => PUSH_AGAIN,
+        (
+            FindingCode::ManifestEmpty
+            | FindingCode::ManifestCutShort
+            | FindingCode::ManifestWrongHash
+            | FindingCode::BlobEmpty
+            | FindingCode::BlobWrongSize
+            | FindingCode::BlobWrongHash,
+            _,
+        ) => "janitor check --repair moves it aside; then push the image again",
+        _ => "janitor check --repair, or push the image again",
+    };
+    Finding {
+        severity: weigh(&tags, otherwise),
+        code,
+        repository,
+        path: String::new(),
+        cause,
+        consequence,
+        remedy: remedy.into(),
+        tags,
+        spot: spot(survey, trouble),
+    }
+}
+
+/// What is wrong, and how much it matters where no tag needs it.
+struct Found {
+    code: FindingCode,
+    cause: String,
+    untagged: Option<(FindingSeverity, &'static str)>,
+}
+
+fn revision(survey: &Survey, r: usize, id: Id) -> Found {
+    let digest = survey.digests.get(id);
+    let state = survey.repositories[r].revisions.get(&id);
+    if matches!(state, Some(LinkState::To(to)) if *to == id) {
+        return Found {
+            code: FindingCode::RevisionLinkDangling,
+            cause: format!("manifest {digest} is missing, and the revision link names it"),
+            untagged: Some((FindingSeverity::Warning, STOPS_COLLECTION)),
+        };
+    }
+    let code = code_of(
+        state,
+        [
+            FindingCode::RevisionLinkEmpty,
+            FindingCode::RevisionLinkGarbled,
+            FindingCode::RevisionLinkOther,
+            FindingCode::RevisionLinkMissing,
+        ],
+    );
+    Found {
+        code,
+        cause: link(survey, state, &format!("the revision link of manifest {digest}")),
+        untagged: None,
+    }
+}
+
+fn layer(survey: &Survey, r: usize, id: Id) -> Found {
+    let digest = survey.digests.get(id);
+    let state = survey.repositories[r].layers.get(&id);
+    let code = code_of(
+        state,
+        [
+            FindingCode::LayerLinkEmpty,
+            FindingCode::LayerLinkGarbled,
+            FindingCode::LayerLinkOther,
+            FindingCode::LayerLinkMissing,
+        ],
+    );
+    let idle = "no tag needs it, but a push that wants it fails until the layer is uploaded again";
+    Found {
+        code,
+        cause: link(survey, state, &format!("the layer link of {digest}")),
+        untagged: Some((FindingSeverity::Warning, idle)),
+    }
+}
+
+fn manifest(survey: &Survey, id: Id, role: Option<Role>) -> Found {
+    let digest = survey.digests.get(id);
+    let (code, cause) = match survey.manifests.get(&id) {
+        Some(ManifestState::Empty) => {
+            (FindingCode::ManifestEmpty, format!("manifest {digest} has zero bytes"))
+        }
+        Some(ManifestState::WrongHash { size_bytes, is_cut_short: true }) => (
+            FindingCode::ManifestCutShort,
+            format!("manifest {digest} ends in the middle, after {size_bytes} bytes"),
+        ),
+        Some(ManifestState::WrongHash { size_bytes, is_cut_short: false }) => (
+            FindingCode::ManifestWrongHash,
+            format!("the {size_bytes} bytes of manifest {digest} have another digest"),
+        ),
+        Some(ManifestState::Unknown(why)) => {
+            (FindingCode::ManifestUnknown, format!("manifest {digest} is none that is known: {why}"))
+        }
+        _ if survey.blobs.get(&id) == Some(&BlobState::Hollow) => (
+            FindingCode::BlobWithoutData,
+            format!("manifest {digest} is missing: its directory is there, its data is not"),
+        ),
+        _ if role == Some(Role::Child) => {
+            (FindingCode::ChildMissing, format!("manifest {digest}, which an index lists, is missing"))
+        }
+        _ => (FindingCode::ManifestMissing, format!("manifest {digest} is missing")),
+    };
+    Found { code, cause, untagged: None }
+}
+
+fn blob(survey: &Survey, id: Id, is_wrong: bool) -> Found {
+    let digest = survey.digests.get(id);
+    let spreads = "no tag needs it, but a push that finds it there does not upload it again";
+    let (code, cause, untagged) = match survey.blobs.get(&id) {
+        None => (FindingCode::BlobMissing, format!("layer or configuration {digest} is missing"), spreads),
+        Some(BlobState::Hollow) => {
+            return Found {
+                code: FindingCode::BlobWithoutData,
+                cause: format!(
+                    "layer or configuration {digest} is missing: its directory is there, its data is not"
+                ),
+                untagged: Some((
+                    FindingSeverity::Note,
+                    "nothing: no tag needs it, and a push uploads it anew",
+                )),
+            };
+        }
+        Some(BlobState::Data(0)) => {
+            (FindingCode::BlobEmpty, format!("layer or configuration {digest} has zero bytes"), spreads)
+        }
+        Some(_) if is_wrong => (
+            FindingCode::BlobWrongHash,
+            format!("the bytes of layer or configuration {digest} have another digest"),
+            spreads,
+        ),
+        Some(BlobState::Data(size)) => {
+            let claims = survey.claims.get(&id).map(SmallVec::as_slice).unwrap_or_default();
+            let claims: Vec<String> = claims.iter().map(ToString::to_string).collect();
+            let claims = claims.join(" or ");
+            (
+                FindingCode::BlobWrongSize,
+                format!("layer or configuration {digest} has {size} bytes, and every manifest says {claims}"),
+                spreads,
+            )
+        }
+        Some(BlobState::Unreadable) => {
+            (FindingCode::BlobMissing, format!("layer or configuration {digest} cannot be read"), spreads)
+        }
+    };
+    Found { code, cause, untagged: Some((FindingSeverity::Broken, untagged)) }
+}
+
+pub(super) fn of_missing_layers(repository: &Surveyed) -> Finding {
+    Finding {
+        severity: FindingSeverity::Broken,
+        code: FindingCode::LayersDirectoryMissing,
+        repository: Some(repository.name.clone()),
+        path: String::new(),
+        cause: "the repository has manifests and no _layers".into(),
+        consequence: format!(
+            "garbage-collect of registry 2.8 does not see {} and deletes its images; that of 3.x stops",
+            repository.name
+        ),
+        remedy: "janitor check --repair, before the next garbage-collect".into(),
+        tags: Vec::new(),
+        spot: Spot::Layers(repository.name.clone()),
+    }
+}
+
+pub(super) fn of_dangling_layers(repository: &Surveyed, gone: usize) -> Finding {
+    let what = match gone {
+        1 => "1 layer link names a blob that is gone".to_owned(),
+        n => format!("{n} layer links name blobs that are gone"),
+    };
+    Finding {
+        severity: FindingSeverity::Note,
+        code: FindingCode::LayerLinkDangling,
+        repository: Some(repository.name.clone()),
+        path: String::new(),
+        cause: what,
+        consequence: "nothing: the registry's collector leaves such links, and a push uploads the blob anew"
+            .into(),
+        remedy: "none is needed".into(),
+        tags: Vec::new(),
+        spot: Spot::Layers(repository.name.clone()),
+    }
+}
+
+pub(super) fn of_history(repository: &Surveyed, tag: &SurveyedTag) -> Finding {
+    let place = Place::Tag(repository.name.clone(), tag.name.clone());
+    Finding {
+        severity: FindingSeverity::Note,
+        code: FindingCode::TagHistoryDamaged,
+        repository: Some(repository.name.clone()),
+        path: String::new(),
+        cause: "a link in the tag's index is empty, or names another manifest".into(),
+        consequence: "nothing: a pull does not look at it".into(),
+        remedy: "none is needed".into(),
+        tags: Vec::new(),
+        spot: Spot::Link(place),
+    }
+}
+
+pub(super) fn of_upload(repository: &Surveyed, upload: &Upload) -> Finding {
+    let (code, cause, consequence) = match upload.started {
+        Some(started) => (
+            FindingCode::StaleUpload,
+            format!("the upload began at {started:.0}, and was last written to at {:.0}", upload.touched),
+            "it takes up disk space",
+        ),
+        None => (
+            FindingCode::UploadWithoutStart,
+            format!(
+                "the upload does not say when it began, and was last written to at {:.0}",
+                upload.touched
+            ),
+            "it takes up disk space, and the registry never purges it",
+        ),
+    };
+    Finding {
+        severity: FindingSeverity::Note,
+        code,
+        repository: Some(repository.name.clone()),
+        path: String::new(),
+        cause,
+        consequence: consequence.into(),
+        remedy: "janitor check --repair removes it".into(),
+        tags: Vec::new(),
+        spot: Spot::Upload(repository.name.clone(), upload.id.clone()),
+    }
+}
+
+pub(super) fn of_oddity(oddity: &Oddity) -> Finding {
+    let (severity, code, cause, consequence, remedy) = match &oddity.kind {
+        OddKind::Unreadable(cause) => (
+            FindingSeverity::Doubt,
+            FindingCode::Unreadable,
+            cause.clone(),
+            "what is in it is unknown, and so is whether everything pulls",
+            "check the storage and its permissions; the janitor must run as the registry's user",
+        ),
+        OddKind::Kind => (
+            FindingSeverity::Warning,
+            FindingCode::OddKind,
+            "neither a directory nor a file".to_owned(),
+            "it is not followed, so what is behind it is unknown; a sweep removes no blob beside it",
+            "the registry does not make such a thing; move it out of the store",
+        ),
+        OddKind::Name(what) => (
+            FindingSeverity::Note,
+            FindingCode::OddName,
+            (*what).to_owned(),
+            "the registry does not look at it",
+            "the registry does not make such a thing; move it out of the store",
+        ),
+        OddKind::Temporary(written) => (
+            FindingSeverity::Note,
+            FindingCode::StrayTemporaryFile,
+            format!("a temporary file that was last written to at {written:.0}"),
+            "it takes up disk space, and nothing ever removes it",
+            "janitor check --repair removes it",
+        ),
+    };
+    Finding {
+        severity,
+        code,
+        repository: oddity.repository.clone(),
+        path: oddity.path.clone(),
+        cause,
+        consequence: consequence.into(),
+        remedy: remedy.into(),
+        tags: Vec::new(),
+        spot: Spot::Path(oddity.path.clone()),
+    }
+}
+
+fn link(survey: &Survey, state: Option<&LinkState>, what: &str) -> String {
+    match state {
+        Some(LinkState::Empty) => format!("{what} is empty"),
+        Some(LinkState::Garbled(why)) => format!("{what} is {why}"),
+        Some(LinkState::To(other)) => format!("{what} names {}", survey.digests.get(*other)),
+        Some(LinkState::Missing | LinkState::Unreadable) | None => format!("{what} is missing"),
+    }
+}
+
+fn do_not_pull(tags: &[String], cause: &str) -> String {
+    let told = tags.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
+    match tags.len() {
+        1 => format!("{told} does not pull: {cause}"),
+        n if n <= TOLD => format!("{told} do not pull: {cause}"),
+        n => format!("{told} and {} more do not pull: {cause}", n - TOLD),
+    }
+}
+
+fn only_repository(survey: &Survey, tags: &[String]) -> Option<RepoName> {
+    let mut names = tags.iter().filter_map(|tag| tag.rsplit_once(':')).map(|(name, _)| name);
+    let first = names.next()?;
+    if names.any(|name| name != first) {
+        return None;
+    }
+    survey.repositories.iter().map(|it| &it.name).find(|name| name.as_str() == first).cloned()
+}

@@ -1,0 +1,216 @@
+//! A check from beginning to end: look, look again at what seems broken, mend if asked to, tell.
+
+mod deep;
+mod progress;
+mod rate;
+mod state;
+
+use std::collections::{BTreeSet, HashSet};
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::check::{Finding, FindingCode, FindingSeverity, Limits, judge, repair};
+use crate::config::{CheckConfig, Deep};
+use crate::model::{Digest, Mend, RepoName, Survey};
+use crate::report::check::{CheckReport, Hashed, RepairOutcome, Repaired};
+use crate::stop::{Interrupted, Stop};
+use crate::store::{LockError, Mended, OpenError, StorageClock, Store, WRITE_IN_PROGRESS, path_of};
+
+/// How often a repair may uncover more to mend.
+const ROUNDS: usize = 4;
+
+/// Why a check could not be made, or was not finished.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// There is no store to check.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Another janitor works on the store.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A repository that was named is not there.
+    #[error("there is no repository {0} in this store")]
+    NoRepository(RepoName),
+    /// The storage's clock could not be read.
+    #[error("cannot read the storage's clock: {0}")]
+    Clock(std::io::Error),
+    /// How far the reading of blobs had come is unknown, or could not be kept.
+    #[error("cannot use the state file {}: {why}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A stop was asked for.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl CheckError {
+    /// The exit code that tells it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Open(OpenError::NoStore { .. }) => 10,
+            Self::Open(OpenError::Refused(_)) => 12,
+            Self::Open(OpenError::Io { .. } | OpenError::Threads(_))
+            | Self::Lock(LockError::Io { .. })
+            | Self::Clock(_)
+            | Self::State { .. } => 1,
+            Self::Lock(LockError::Held(_)) => 11,
+            Self::NoRepository(_) => 2,
+            Self::Interrupted(interrupted) => {
+                128u8.saturating_add(u8::try_from(interrupted.signal).unwrap_or(0))
+            }
+        }
+    }
+}
+
+/// Checks a store, and mends it where that was asked for and `confirm` agrees to the list of repairs. Without
+/// that nothing is changed.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn check(
+    config: &CheckConfig,
+    stop: &Stop,
+    mut confirm: impl FnMut(&[Mend]) -> bool,
+) -> Result<CheckReport, CheckError> {
+    let store = Store::open(&config.data_dir, config.jobs, None)?;
+    let mut check =
+        Check { store: &store, config, stop, now: StorageClock::of_host().now(), wrong: BTreeSet::new() };
+    let mut look = check.look_twice()?;
+    let hashed = match &config.deep {
+        None => None,
+        Some(deep) => Some(check.hash(deep, &mut look)?),
+    };
+    let mut repaired = Vec::new();
+    if config.repair {
+        check.repair(&mut look, &mut repaired, &mut confirm)?;
+    }
+    let Look { survey, findings } = look;
+    Ok(CheckReport::new(check.now, &survey, findings, repaired, hashed))
+}
+
+struct Check<'a> {
+    store: &'a Store,
+    config: &'a CheckConfig,
+    stop: &'a Stop,
+    now: Timestamp,
+    /// Blobs whose bytes were read, and are not their own.
+    wrong: BTreeSet<Digest>,
+}
+
+struct Look {
+    survey: Survey,
+    findings: Vec<Finding>,
+}
+
+impl Check<'_> {
+    /// A push that is under way looks like damage: a link is there before what it names, and the registry 2.8
+    /// truncates a link before it writes it. So only what is found twice counts.
+    fn look_twice(&self) -> Result<Look, CheckError> {
+        let first = self.look()?;
+        let is_sure = |finding: &Finding| finding.severity <= FindingSeverity::Note;
+        if first.findings.iter().all(is_sure) {
+            return Ok(first);
+        }
+        self.stop.wait(WRITE_IN_PROGRESS)?;
+        let mut second = self.look()?;
+        let known = keys(&first.findings);
+        second.findings.retain(|it| is_sure(it) || known.contains(&(it.code, it.path.clone())));
+        Ok(second)
+    }
+
+    fn look(&self) -> Result<Look, CheckError> {
+        let survey = self.store.survey(self.config.only.as_ref(), self.stop)?;
+        for wanted in self.config.only.iter().flatten() {
+            if survey.repositories.binary_search_by(|it| it.name.cmp(wanted)).is_err() {
+                return Err(CheckError::NoRepository(wanted.clone()));
+            }
+        }
+        let findings = self.judged(&survey);
+        Ok(Look { survey, findings })
+    }
+
+    fn judged(&self, survey: &Survey) -> Vec<Finding> {
+        let wrong = self.wrong.iter().filter_map(|digest| survey.digests.id(digest)).collect();
+        judge(survey, &wrong, self.limits(), path_of)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { now: self.now, upload_max_age: self.config.upload_max_age }
+    }
+
+    /// Reads every blob.
+    fn hash(&mut self, deep: &Deep, look: &mut Look) -> Result<Hashed, CheckError> {
+        let (wrong, unreadable, hashed) = deep::hash(self.store, &look.survey, deep, self.stop)?;
+        self.wrong.extend(wrong);
+        look.survey.oddities.extend(unreadable);
+        let known = keys(&look.findings);
+        look.findings = self.judged(&look.survey);
+        let is_new = |it: &Finding| matches!(it.code, FindingCode::BlobWrongHash | FindingCode::Unreadable);
+        look.findings.retain(|it| is_new(it) || known.contains(&(it.code, it.path.clone())));
+        Ok(hashed)
+    }
+
+    /// Mends, round by round: a tag that is back may need what is to be mended as well.
+    fn repair(
+        &mut self,
+        look: &mut Look,
+        repaired: &mut Vec<Repaired>,
+        confirm: &mut impl FnMut(&[Mend]) -> bool,
+    ) -> Result<(), CheckError> {
+        for _ in 0..ROUNDS {
+            let agreed = self.repairs(look);
+            if agreed.is_empty() {
+                break;
+            }
+            let mends: Vec<Mend> = agreed.iter().map(|(_, mend)| mend.clone()).collect();
+            if !confirm(&mends) {
+                repaired.extend(agreed.iter().map(|(it, mend)| told(it, mend, RepairOutcome::Listed, None)));
+                break;
+            }
+            let store_lock = self.store.lock(self.now)?;
+            // What is old enough to go, the storage's own clock says; this host's may be wrong.
+            self.now = self.store.clock(&store_lock).map_err(CheckError::Clock)?.now();
+            look.findings.retain(|it| {
+                agreed.iter().any(|(known, _)| (known.code, &known.path) == (it.code, &it.path))
+            });
+            let run = self.now.strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
+            let mut is_done = false;
+            for (finding, mend) in self.repairs(look) {
+                self.stop.check()?;
+                let (outcome, error) = match self.store.mend(&store_lock, &run, &mend, self.stop) {
+                    Mended::Done => (RepairOutcome::Done, None),
+                    Mended::Changed => (RepairOutcome::Changed, None),
+                    Mended::Failed(error) => (RepairOutcome::Failed, Some(error)),
+                };
+                is_done |= outcome == RepairOutcome::Done;
+                repaired.push(told(&finding, &mend, outcome, error));
+            }
+            drop(store_lock);
+            *look = self.look_twice()?;
+            if !is_done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be mended, in the order of the findings.
+    fn repairs(&self, look: &Look) -> Vec<(Finding, Mend)> {
+        let mend = |it: &Finding| Some((it.clone(), repair(&look.survey, it, self.limits())?));
+        look.findings.iter().filter_map(mend).collect()
+    }
+}
+
+fn keys(findings: &[Finding]) -> HashSet<(FindingCode, String)> {
+    findings.iter().map(|it| (it.code, it.path.clone())).collect()
+}
+
+fn told(finding: &Finding, mend: &Mend, outcome: RepairOutcome, error: Option<String>) -> Repaired {
+    Repaired { code: finding.code, path: finding.path.clone(), action: mend.to_string(), outcome, error }
+}

@@ -1,0 +1,129 @@
+//! Every manifest that something names, read once and checked against its digest.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+
+use rayon::prelude::*;
+use smallvec::SmallVec;
+
+use super::{Surveyor, layout};
+use crate::model::{
+    Descriptor, Digest, Document, Id, LinkState, Manifest, ManifestError, ManifestState, Surveyed,
+};
+use crate::stop::Interrupted;
+
+/// How many manifests are read before they are gone through: each takes a few KiB until then.
+const AT_A_TIME: usize = 2048;
+
+type Claims = HashMap<Id, SmallVec<[u64; 1]>>;
+
+enum Read {
+    Document(Document),
+    Else(ManifestState),
+}
+
+impl Surveyor<'_> {
+    pub(super) fn manifests(
+        &self,
+        repositories: &[Surveyed],
+    ) -> Result<(HashMap<Id, ManifestState>, Claims), Interrupted> {
+        let mut wanted: BTreeSet<Id> = repositories.iter().flat_map(named).collect();
+        let (mut states, mut claims) = (HashMap::new(), Claims::new());
+        // Tags and revisions must be manifests; what an index lists may as well be a plain blob.
+        let mut must_be_manifests = true;
+        while !wanted.is_empty() {
+            let mut children = BTreeSet::new();
+            let list: Vec<Id> = wanted.into_iter().collect();
+            for part in list.chunks(AT_A_TIME) {
+                let digests: Vec<Digest> = part.iter().map(|id| self.all_digests().get(*id)).collect();
+                let read = |digest: &Digest| {
+                    self.stop.check()?;
+                    Ok(self.manifest(digest, must_be_manifests))
+                };
+                let reads: Vec<Read> = self
+                    .store
+                    .pool
+                    .install(|| digests.par_iter().map(read).collect::<Result<_, Interrupted>>())?;
+                for (id, read) in part.iter().zip(reads) {
+                    let state = match read {
+                        Read::Document(document) => {
+                            let manifest = Manifest::of(&document, &mut self.all_digests());
+                            self.claim(&document, &mut claims);
+                            let small = |child: &Descriptor| {
+                                child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES)
+                            };
+                            let listed = document.children.iter().zip(manifest.children());
+                            children.extend(listed.filter(|(child, _)| small(child)).map(|(_, id)| id));
+                            ManifestState::Manifest(manifest)
+                        }
+                        Read::Else(state) => state,
+                    };
+                    states.insert(*id, state);
+                }
+            }
+            wanted = children.into_iter().filter(|id| !states.contains_key(id)).collect();
+            must_be_manifests = false;
+        }
+        Ok((states, claims))
+    }
+
+    fn claim(&self, document: &Document, claims: &mut Claims) {
+        let digests = self.all_digests();
+        for descriptor in document.children.iter().chain(&document.blobs) {
+            if let (Some(size), Some(id)) = (descriptor.size_bytes, digests.id(&descriptor.digest)) {
+                let claims = claims.entry(id).or_default();
+                if !claims.contains(&size) {
+                    claims.push(size);
+                }
+            }
+        }
+    }
+
+    fn manifest(&self, digest: &Digest, must_be_manifest: bool) -> Read {
+        let path = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(digest));
+        let bytes = match self.store.io.read(&self.store.root, &path, layout::MANIFEST_MAX_BYTES) {
+            Ok(content) => content.bytes,
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge && !must_be_manifest => {
+                return Read::Else(ManifestState::Blob);
+            }
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                return Read::Else(ManifestState::Unknown(error.to_string()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Read::Else(ManifestState::Absent);
+            }
+            Err(error) => {
+                self.tell_unreadable(format!("{}/{path}", layout::REGISTRY), None, &error);
+                return Read::Else(ManifestState::Unreadable);
+            }
+        };
+        if Digest::of(&bytes) != *digest {
+            if bytes.is_empty() {
+                return Read::Else(ManifestState::Empty);
+            }
+            let is_cut_short =
+                matches!(Document::parse(&bytes), Err(ManifestError::Json(error)) if error.is_eof());
+            return Read::Else(ManifestState::WrongHash { size_bytes: bytes.len() as u64, is_cut_short });
+        }
+        match Document::parse(&bytes) {
+            Ok(document) => Read::Document(document),
+            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => {
+                Read::Else(ManifestState::Blob)
+            }
+            Err(error) => Read::Else(ManifestState::Unknown(error.to_string())),
+        }
+    }
+}
+
+/// What a repository says is a manifest. A directory without a link is what the registry's own delete leaves.
+fn named(repository: &Surveyed) -> impl Iterator<Item = Id> {
+    let tagged = repository.tags.iter().filter_map(|tag| match tag.current {
+        LinkState::To(id) => Some(id),
+        _ => None,
+    });
+    // Where the link is damaged, the past says what may be put back.
+    let damaged = repository.tags.iter().filter(|tag| !matches!(tag.current, LinkState::To(_)));
+    let past = damaged.flat_map(|tag| tag.past.iter().map(|(id, _, _)| *id));
+    let revisions = repository.revisions.iter().filter(|(_, link)| **link != LinkState::Missing);
+    tagged.chain(past).chain(revisions.map(|(id, _)| *id))
+}
