@@ -17,7 +17,12 @@ pub struct Broken {
     pub missing: Vec<Digest>,
     /// In words.
     pub detail: String,
+    /// What a person can do.
+    pub remedy: &'static str,
 }
+
+/// What was lost is nowhere else in the store.
+const REMEDY: &str = "push the image again, or delete the tag";
 
 /// Checks every tag against the listings of blobs, revisions and layer links. Opens nothing.
 pub fn verify(inventory: &Inventory) -> Vec<Broken> {
@@ -31,6 +36,7 @@ pub fn verify(inventory: &Inventory) -> Vec<Broken> {
                         repository: repository.name.clone(),
                         tag: tag.name.clone(),
                         detail: detail.clone(),
+                        remedy: REMEDY,
                         missing: lacks.into_iter().map(|(id, _)| inventory.digest(id)).collect(),
                     });
                 }

@@ -151,6 +151,7 @@ fn troubles(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\n{which} not pull whole:")?;
         for broken in &report.broken {
             writeln!(out, "  {}:{}: {}", broken.repository, broken.tag, broken.detail)?;
+            writeln!(out, "    {}", broken.remedy)?;
         }
     }
     if !report.findings.is_empty() {

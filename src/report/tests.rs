@@ -137,6 +137,7 @@ fn eventful() -> SweepReport {
             tag: "v5".parse().unwrap(),
             missing: vec![digest("layer")],
             detail: format!("blob {} is missing", digest("layer")),
+            remedy: "what a person can do",
         }],
         findings: vec![
             problem(

@@ -288,7 +288,7 @@ fn bad_link(place: &Place, cause: String) -> Problem {
         severity: Severity::Doubt,
         code: Code::BadLink,
         repository: Some(place.repository().clone()),
-        path: format!("{}/{}", layout::parent(place), layout::link(place)),
+        path: layout::told(&format!("{}/{}", layout::parent(place), layout::link(place))),
         cause,
         remedy: "push the image again".into(),
     }

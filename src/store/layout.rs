@@ -96,6 +96,12 @@ pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
 }
 
+/// A path as people are told it: below the registry's root directory, wherever it was told from.
+pub(super) fn told(path: &str) -> String {
+    let is_whole = path.starts_with(REGISTRY) || path.starts_with(JANITOR);
+    if is_whole { path.to_owned() } else { format!("{REGISTRY}/{path}") }
+}
+
 /// Where something is, below the registry's root directory.
 pub fn path_of(spot: &Spot) -> String {
     let below = match spot {

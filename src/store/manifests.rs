@@ -60,7 +60,7 @@ impl Store {
                 severity: Severity::Doubt,
                 code,
                 repository: None,
-                path: path.clone(),
+                path: layout::told(&path),
                 cause,
                 remedy: remedy.into(),
             }))

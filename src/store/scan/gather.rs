@@ -87,7 +87,7 @@ impl Scanner<'_> {
                     severity: Severity::Doubt,
                     code: Code::ManifestMissing,
                     repository: Some(repository.name.clone()),
-                    path: format!("{}/{}", layout::BLOBS, layout::blob_dir(&self.digest(id))),
+                    path: layout::told(&format!("{}/{}", layout::BLOBS, layout::blob_dir(&self.digest(id)))),
                     cause: "a tag needs this manifest, and it is not there; what else it needs is unknown"
                         .into(),
                     remedy: "push the image again, or delete the tag".into(),

@@ -207,7 +207,7 @@ pub(in crate::store) fn unreadable(path: &Path, repository: Option<&RepoName>, e
         severity: Severity::Doubt,
         code: Code::Unreadable,
         repository: repository.cloned(),
-        path: path.display().to_string(),
+        path: layout::told(&path.to_string_lossy()),
         cause: error.to_string(),
         remedy: "check the storage and its permissions; the janitor must run as the registry's user".into(),
     }
@@ -224,7 +224,7 @@ pub(in crate::store) fn odd(
         severity,
         code,
         repository: repository.cloned(),
-        path: path.display().to_string(),
+        path: layout::told(&path.to_string_lossy()),
         cause: cause.into(),
         remedy: "the registry does not make such a thing; move it out of the store".into(),
     }
