@@ -33,6 +33,8 @@ pub struct Config {
     pub grace: SignedDuration,
     /// The share of all tags, or blobs, in percent, that one sweep may take away.
     pub max_remove_percent: u8,
+    /// Whether a store that has lost most of its content is worked on.
+    pub accept_losses: bool,
     /// Whether nothing is to be changed.
     pub dry_run: bool,
     /// Whether to end after one sweep.
@@ -147,6 +149,7 @@ impl Config {
             delete_untagged: settings.gc_delete_untagged,
             grace,
             max_remove_percent: settings.max_remove_percent,
+            accept_losses: settings.accept_losses,
             dry_run: settings.dry_run,
             run_once: settings.run_once,
             interval: settings.interval_secs,
