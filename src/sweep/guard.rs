@@ -19,7 +19,7 @@ impl Sweep<'_> {
     ) -> Result<Vec<Problem>, Interrupted> {
         let is = Counts::of(inventory);
         let losses = self.losses(is);
-        let most = self.config.max_remove_percent;
+        let most = self.config.guards.max_remove_percent;
         let tags = Share { what: "tags", going: tags_going, all: is.tags };
         let blobs = Share { what: STRAY, going: self.untagged_blobs(inventory, most)?, all: is.blobs };
         let too_much = TooMuch::among([tags, blobs], most).map(|too_much| Problem {

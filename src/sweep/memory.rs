@@ -25,7 +25,7 @@ impl Sweep<'_> {
         }
         let memory = self.memory.as_ref()?;
         let left = plan::losses(&memory.left, &is)?;
-        if self.config.accept_losses {
+        if self.config.guards.accept_losses {
             return None;
         }
         Some(Problem {

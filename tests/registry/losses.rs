@@ -1,5 +1,7 @@
 //! A store that has lost most of its content since the last sweep is not swept until a person says that it may be.
 
+#![expect(clippy::disallowed_methods, reason = "this test is the storage that goes away")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
