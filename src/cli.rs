@@ -212,6 +212,13 @@ pub struct Settings {
     #[arg(long, env = "MAX_REMOVE_PERCENT", value_name = "PERCENT", default_value = "50", value_parser = percent, help_heading = "Retention")]
     pub max_remove_percent: u8,
 
+    /// Go on in a store that has lost most of its repositories, tags or blobs since the last sweep
+    ///
+    /// A storage that is mounted in part looks like that, so such a sweep removes nothing and ends with
+    /// exit code 12. Meant for one sweep, after somebody has deleted so much.
+    #[arg(long, env = "JANITOR_ACCEPT_LOSSES", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
+    pub accept_losses: bool,
+
     /// Say what would go and change nothing
     #[arg(long, env = "DRY_RUN", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Running")]
     pub dry_run: bool,

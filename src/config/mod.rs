@@ -33,8 +33,8 @@ pub struct Config {
     pub delete_untagged: bool,
     /// The age below which what nothing reaches is kept.
     pub grace: SignedDuration,
-    /// The share of all tags, or blobs, in percent, that one sweep may take away.
-    pub max_remove_percent: u8,
+    /// What a sweep may do without being told twice.
+    pub guards: Guards,
     /// Whether nothing is to be changed.
     pub dry_run: bool,
     /// Whether to end after one sweep.
@@ -61,6 +61,15 @@ pub struct Config {
     pub log_level: LogLevel,
     /// The loop's sign of life.
     pub heartbeat: PathBuf,
+}
+
+/// What a sweep may do without being told twice.
+#[derive(Clone, Copy, Debug)]
+pub struct Guards {
+    /// The share of all tags, or blobs, in percent, that it may take away.
+    pub max_remove_percent: u8,
+    /// Whether it works on a store that has lost most of its content.
+    pub accept_losses: bool,
 }
 
 /// How blobs are reclaimed.
@@ -157,7 +166,10 @@ impl Config {
             },
             delete_untagged: settings.gc_delete_untagged,
             grace,
-            max_remove_percent: settings.max_remove_percent,
+            guards: Guards {
+                max_remove_percent: settings.max_remove_percent,
+                accept_losses: settings.accept_losses,
+            },
             dry_run: settings.dry_run,
             run_once: settings.run_once,
             interval: settings.interval_secs,

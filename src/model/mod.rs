@@ -1,6 +1,7 @@
 //! Plain values: no file system, no clock, no log.
 
 mod age;
+mod counts;
 mod digest;
 mod digests;
 mod document;
@@ -15,6 +16,7 @@ mod sizes;
 mod survey;
 
 pub use age::{BlobAge, LinkAge};
+pub use counts::Counts;
 pub use digest::{Algorithm, Digest, DigestError};
 pub use digests::{Digests, Id};
 pub use document::{Descriptor, Document, ManifestError};

@@ -50,6 +50,10 @@ pub enum Code {
     TooMuchGoes,
     /// Push times that give no order, so that nothing goes by them.
     EqualPushTimes,
+    /// What the last sweep left is not known.
+    NoMemory,
+    /// Most of what the last sweep left is gone.
+    StoreShrank,
     /// Blobs were collected beside pushes.
     NotQuiet,
     /// The collector could not be trusted, started, or finished.
@@ -74,6 +78,8 @@ impl Code {
             Self::PutBack => "put-back",
             Self::TooMuchGoes => "too-much-goes",
             Self::EqualPushTimes => "equal-push-times",
+            Self::NoMemory => "no-memory",
+            Self::StoreShrank => "store-shrank",
             Self::NotQuiet => "not-quiet",
             Self::Collector => "collector",
         }

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod guard;
+mod losses;
 mod revisions;
 
 use std::collections::HashSet;
@@ -10,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use blobs::{Blobs, Due};
 pub use guard::{Share, TINY, TooMuch};
+pub use losses::losses;
 pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
 
 use crate::model::{Digest, Expected, Inventory, Place, Repository, Revision, TagState};

@@ -13,7 +13,7 @@
 //!     _uploads/<uuid>/                               a push in progress
 //!   blobs/<alg>/<first two>/<hex>/data   the bytes of a layer, config or manifest
 //! janitor/
-//!   lock, holder.json, probe, reserve
+//!   lock, holder.json, probe, reserve, last-sweep.json
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
 //!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
 //!   trash/mended/<run>/blobs/…                       damaged bytes that a repair moved aside
@@ -50,6 +50,8 @@ pub(super) const LOCK: &str = "lock";
 pub(super) const HOLDER: &str = "holder.json";
 /// Below [`JANITOR`].
 pub(super) const PROBE: &str = "probe";
+/// Below [`JANITOR`].
+pub(super) const MEMORY: &str = "last-sweep.json";
 /// Below [`JANITOR`].
 pub(super) const RESERVE: &str = "reserve";
 /// Below [`JANITOR`].

@@ -108,7 +108,7 @@ impl Sweep<'_> {
         // What this sweep took away was guarded; the rest was counted before, and has grown since, as a
         // storage that goes away meanwhile would make it.
         let stray = Share { what: STRAY, going: reclaim.stray, all: inventory.blobs.len() };
-        if let Some(too_much) = TooMuch::among([stray], self.config.max_remove_percent) {
+        if let Some(too_much) = TooMuch::among([stray], self.config.guards.max_remove_percent) {
             let why = format!("not run: {}; {}", too_much.cause(), too_much.remedy());
             return Err((CollectionStatus::Refused, why));
         }

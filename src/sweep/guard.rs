@@ -2,7 +2,7 @@
 
 use super::Sweep;
 use crate::gc::mark::{self, Fate};
-use crate::model::{Code, Id, Inventory, Problem, Severity};
+use crate::model::{Code, Counts, Id, Inventory, Problem, Severity};
 use crate::plan::{Share, TINY, TooMuch};
 use crate::policy::{Reason, Verdict};
 use crate::stop::Interrupted;
@@ -11,25 +11,26 @@ use crate::stop::Interrupted;
 pub(super) const STRAY: &str = "blobs (besides those of removed tags)";
 
 impl Sweep<'_> {
-    /// What speaks against the sweep as a whole, if it is to remove so many tags.
+    /// Everything that speaks against the sweep as a whole, if it is to remove so many tags.
     pub(super) fn guard(
         &mut self,
         inventory: &mut Inventory,
         tags_going: usize,
-    ) -> Result<Option<Problem>, Interrupted> {
-        let most = self.config.max_remove_percent;
-        let all = inventory.repositories.iter().map(|repository| repository.tags.len()).sum();
-        let tags = Share { what: "tags", going: tags_going, all };
-        let blobs =
-            Share { what: STRAY, going: self.untagged_blobs(inventory, most)?, all: inventory.blobs.len() };
-        Ok(TooMuch::among([tags, blobs], most).map(|too_much| Problem {
+    ) -> Result<Vec<Problem>, Interrupted> {
+        let is = Counts::of(inventory);
+        let losses = self.losses(is);
+        let most = self.config.guards.max_remove_percent;
+        let tags = Share { what: "tags", going: tags_going, all: is.tags };
+        let blobs = Share { what: STRAY, going: self.untagged_blobs(inventory, most)?, all: is.blobs };
+        let too_much = TooMuch::among([tags, blobs], most).map(|too_much| Problem {
             severity: Severity::Warning,
             code: Code::TooMuchGoes,
             repository: None,
             path: format!("MAX_REMOVE_PERCENT={most}"),
             cause: too_much.cause(),
             remedy: too_much.remedy(),
-        }))
+        });
+        Ok(losses.into_iter().chain(too_much).collect())
     }
 
     /// How many blobs would go that no tag holds now: those of removed tags are told by the tags. Their

@@ -14,6 +14,7 @@ mod guard;
 mod hollow;
 mod laps;
 mod manifests;
+mod memory;
 mod outcome;
 mod probe;
 mod quiet;
@@ -30,12 +31,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::apply;
 use crate::config::Config;
-use crate::model::{Code, Expected, Inventory, Place, Problem, RepoName, Revision, Severity};
+use crate::model::{Code, Counts, Expected, Inventory, Place, Problem, RepoName, Revision, Severity};
 use crate::plan::{self, Grace};
 use crate::policy::Verdict;
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Stop};
-use crate::store::{LockError, OpenError, OwnTouches, StorageClock, Store, StoreLock};
+use crate::store::{LockError, Memory, OpenError, OwnTouches, StorageClock, Store, StoreLock};
 use engine::Engine;
 use hollow::Hollow;
 use laps::Laps;
@@ -140,6 +141,8 @@ struct Sweep<'a> {
     findings: Vec<Problem>,
     /// What this sweep has changed itself.
     own_touches: OwnTouches,
+    /// What is written down of what the last sweep, or this one, leaves.
+    memory: Option<Memory>,
     /// Whether a guard would refuse the sweep that this audit foretells.
     is_refused: bool,
     /// Whether something is in the trash that should have been put back or deleted.
@@ -171,6 +174,7 @@ impl<'a> Sweep<'a> {
             started_at,
             findings: Vec::new(),
             own_touches: OwnTouches::default(),
+            memory: None,
             is_refused: false,
             trash_in_doubt: false,
             hollow: Hollow::default(),
@@ -203,10 +207,9 @@ impl<'a> Sweep<'a> {
         }
         let (mut inventory, verdicts) = self.look_and_decide(None)?;
         let expected = plan::tags(&inventory, &verdicts);
-        if let Some(refusal) = self.guard(&mut inventory, expected.len())? {
-            self.findings.push(refusal);
-            self.is_refused = true;
-        }
+        let refusals = self.guard(&mut inventory, expected.len())?;
+        self.is_refused = !refusals.is_empty();
+        self.findings.extend(refusals);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
         let named = plan::named_by(&inventory, &expected);
@@ -240,10 +243,16 @@ impl<'a> Sweep<'a> {
         self.tidy_up(lock)?;
         let (mut inventory, verdicts) = self.look_and_decide(Some(lock))?;
         let expected = plan::tags(&inventory, &verdicts);
-        if let Some(refusal) = self.guard(&mut inventory, expected.len())? {
-            return Err(self.refuse(&refusal));
+        let refusals = self.guard(&mut inventory, expected.len())?;
+        if !refusals.is_empty() {
+            return Err(self.refuse(&refusals));
         }
         let companions = plan::companions(&inventory, &verdicts);
+        // What is there less what this sweep removes, written down beforehand: should it be cut short, the
+        // next one does not miss that. What goes away meanwhile without its doing is missed.
+        let mut least = Counts::of(&inventory);
+        least.tags -= expected.len();
+        self.remember(lock, least);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
         let batch = self.store.batch(lock, &self.id);
@@ -305,11 +314,19 @@ impl<'a> Sweep<'a> {
         }
         self.lap("blobs");
         let kept = reclaim.kept(&inventory);
+        least.repositories = least.repositories.saturating_sub(empty.len());
+        least.blobs = least.blobs.saturating_sub(reclaim.plan.due.len() + reclaim.hollow.len());
+        self.remember(lock, least);
         let collected = self.collect(lock, &mut inventory, &reclaim)?;
         self.lap("collect");
         empty.retain(|(name, _)| settled.is_emptied && is_empty(&inventory, name));
         self.remove_repositories(lock, &inventory, &empty, &mut outcomes)?;
         let broken = self.verify(&mut inventory, kept, collected.ran)?;
+        let mut left = Counts::of(&inventory);
+        if !collected.ran {
+            left.repositories -= outcomes.repositories_removed();
+        }
+        self.remember(lock, left.or_more(least));
         self.lap("verify");
         let (digests, problems) = inventory.finish();
         self.findings.extend(problems);
@@ -317,11 +334,12 @@ impl<'a> Sweep<'a> {
     }
 
     /// Ends the sweep without a report; what was found until then is logged.
-    fn refuse(&self, refusal: &Problem) -> SweepError {
+    fn refuse(&self, refusals: &[Problem]) -> SweepError {
         for found in &self.findings {
             tracing::warn!("{}: {}; {}", found.path, found.cause, found.remedy);
         }
-        SweepError::Refused(format!("{}: {}; {}", refusal.path, refusal.cause, refusal.remedy))
+        let told = |it: &Problem| format!("{}: {}; {}", it.path, it.cause, it.remedy);
+        SweepError::Refused(refusals.iter().map(told).collect::<Vec<_>>().join("; and "))
     }
 
     /// Puts back what an interrupted sweep had taken away; it is decided on anew.

@@ -94,6 +94,10 @@ impl Outcomes {
         }
     }
 
+    pub(super) fn repositories_removed(&self) -> usize {
+        self.repositories.iter().filter(|repository| repository.removed).count()
+    }
+
     fn into_repositories(self, digests: &Digests, held_alone: &HashMap<u32, u64>) -> Vec<RepositoryReport> {
         let tag = |it: TagOutcome| {
             let (digest, pushed_at) = match it.tag.state {

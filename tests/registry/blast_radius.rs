@@ -1,5 +1,7 @@
 //! A sweep that would remove most of a store removes nothing, until a person has said that it is meant.
 
+#![expect(clippy::disallowed_methods, reason = "this test is the storage that goes away, and dates a store")]
+
 use std::fs;
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,7 @@
 //! A store that was copied without its times: which tag is the newest is unknown, so none goes for its age.
 
+#![expect(clippy::disallowed_methods, reason = "this test copies a store as people do")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;

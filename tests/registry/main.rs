@@ -19,6 +19,7 @@ mod idle;
 mod keep_last_n;
 mod locking;
 mod logins;
+mod losses;
 mod meanwhile;
 mod multi_arch;
 mod nested;

@@ -41,6 +41,7 @@ fn a_bad_value_is_refused_in_one_line_that_says_what_is_allowed() {
         ("MAX_REMOVE_PERCENT", "101", "from 1 to 100"),
         ("MAX_REMOVE_PERCENT", "50%", "from 1 to 100"),
         ("TRUST_EQUAL_PUSH_TIMES", "perhaps", "true"),
+        ("JANITOR_ACCEPT_LOSSES", "some", "true"),
         ("DRY_RUN", "treu", "true"),
         ("RUN_ONCE", "si", "true"),
         ("RUN_GC", "maybe", "false"),

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use janitor_testkit::{Digest, Image, StoreBuilder, StoreView, ago};
 use jiff::SignedDuration;
 use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
-use registry_janitor::config::Config;
+use registry_janitor::config::{Config, Guards};
 use registry_janitor::policy::Policy;
 use registry_janitor::report::SweepReport;
 use registry_janitor::stop::Stop;
@@ -104,7 +104,7 @@ impl Stage {
             },
             delete_untagged: true,
             grace: SignedDuration::ZERO,
-            max_remove_percent: 50,
+            guards: Guards { max_remove_percent: 50, accept_losses: false },
             dry_run: false,
             run_once: true,
             interval: Duration::from_secs(3600),

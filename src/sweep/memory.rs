@@ -1,0 +1,61 @@
+//! The memory's part of a sweep: what the last one left, and what this one does.
+
+use super::Sweep;
+use crate::model::{Code, Counts, Problem, Severity};
+use crate::plan;
+use crate::store::{Memory, StoreLock};
+
+const PATH: &str = "janitor/last-sweep.json";
+
+impl Sweep<'_> {
+    /// What speaks against the store: that most of it is gone since the last sweep.
+    pub(super) fn losses(&mut self, is: Counts) -> Option<Problem> {
+        match self.store.remembered() {
+            Ok(memory) => self.memory = memory,
+            Err(error) => self.findings.push(Problem {
+                severity: Severity::Note,
+                code: Code::NoMemory,
+                repository: None,
+                path: PATH.into(),
+                cause: format!(
+                    "what the last sweep left is not known ({error}), so what is lost since cannot be seen"
+                ),
+                remedy: "nothing; this sweep writes it anew".into(),
+            }),
+        }
+        let memory = self.memory.as_ref()?;
+        let left = plan::losses(&memory.left, &is)?;
+        if self.config.guards.accept_losses {
+            return None;
+        }
+        Some(Problem {
+            severity: Severity::Warning,
+            code: Code::StoreShrank,
+            repository: None,
+            path: PATH.into(),
+            cause: format!(
+                "since {:.0}, when sweep {} wrote down what it left, the store has lost most of it: {left} are still there",
+                memory.at, memory.sweep
+            ),
+            remedy: "see that the storage is mounted whole; if they were deleted by somebody who meant to, confirm it for one sweep: janitor --run-once --accept-losses (with the compose stack: make gc ARGS=--accept-losses)".into(),
+        })
+    }
+
+    /// Writes down what is left, or will be whatever happens, unless that is known already.
+    pub(super) fn remember(&mut self, lock: &StoreLock, left: Counts) {
+        if self.memory.as_ref().is_some_and(|memory| memory.left == left) {
+            return;
+        }
+        let memory = Memory { sweep: self.id.clone(), at: self.clock.now(), left };
+        match self.store.remember(lock, &memory) {
+            Ok(()) => self.memory = Some(memory),
+            Err(error) => {
+                self.memory = None;
+                self.findings.push(Problem {
+                    severity: Severity::Warning,
+                    ..Problem::of_failed_step(PATH.into(), &error)
+                });
+            }
+        }
+    }
+}

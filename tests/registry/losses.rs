@@ -1,0 +1,140 @@
+//! A store that has lost most of its content since the last sweep is not swept until a person says that it may be.
+
+#![expect(clippy::disallowed_methods, reason = "this test is the storage that goes away")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use janitor_testkit::{BulkSpec, Collector, Interrupt, Outcome, Registry, Tree};
+
+use crate::stage::{blobs_on_disk, janitor, registry_part};
+
+/// So many repositories with so many tags each.
+fn store(repositories: usize, tags: usize) -> Registry {
+    let registry = Registry::start();
+    let spec =
+        BulkSpec { repositories, tags, untagged: 0, shared_layers: 0, own_layers: 1, ..BulkSpec::default() };
+    spec.write(registry.store());
+    registry
+}
+
+fn memory(registry: &Registry) -> PathBuf {
+    registry.store().join("janitor/last-sweep.json")
+}
+
+/// Takes the last repositories of a store away, as storage does that is mounted in part. Says how to put
+/// them back.
+fn unmount(registry: &Registry, repositories: impl Iterator<Item = usize>) -> impl FnOnce() {
+    let mut moves = Vec::new();
+    for number in repositories {
+        let name = BulkSpec::repository_name(number);
+        let from = registry_part(registry).join("registry/v2/repositories").join(name);
+        let to = registry.scratch().join(format!("unmounted-{number}"));
+        fs::rename(&from, &to).unwrap();
+        moves.push((from, to));
+    }
+    || moves.into_iter().for_each(|(from, to)| fs::rename(to, from).unwrap())
+}
+
+fn codes(outcome: &Outcome) -> Vec<String> {
+    let report = outcome.report();
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_store_that_is_half_there_is_refused_until_it_is_back() {
+    let registry = store(24, 1);
+    janitor(&registry).run().assert_code(0);
+    let put_back = unmount(&registry, 11..24);
+    let before = Tree::of(&registry_part(&registry));
+    // What guards against a sweep of most blobs is off.
+    let sweep = janitor(&registry).env("MAX_REMOVE_PERCENT", "100");
+
+    for _ in 0..2 {
+        let told = sweep.run().assert_code(12).stderr;
+        assert!(told.contains("11 of 24 repositories, 11 of 24 tags are still there"), "{told}");
+        assert!(told.contains("janitor --run-once --accept-losses "), "{told}");
+        before.assert_unchanged(&Tree::of(&registry_part(&registry)));
+    }
+    let everything = Tree::of(registry.store());
+    let audit = sweep.clone().audit().run().assert_code(12);
+    everything.assert_unchanged(&Tree::of(registry.store()));
+    assert_eq!(codes(&audit), ["store-shrank"]);
+    assert_eq!(audit.total("blobs_removed"), 39);
+
+    put_back();
+    sweep.run().assert_code(0);
+    assert_eq!(blobs_on_disk(&registry).len(), 72);
+}
+
+#[test]
+fn a_confirmed_loss_is_told_once() {
+    let registry = store(24, 1);
+    janitor(&registry).run().assert_code(0);
+    let _gone = unmount(&registry, 11..24);
+    let sweep = janitor(&registry).env("MAX_REMOVE_PERCENT", "100");
+    sweep.run().assert_code(12);
+    sweep.clone().arg("--accept-losses").run().assert_code(0);
+    assert_eq!(blobs_on_disk(&registry).len(), 33);
+    sweep.run().assert_code(0);
+}
+
+#[test]
+fn a_few_that_somebody_deleted_are_no_loss() {
+    let registry = store(24, 1);
+    janitor(&registry).run().assert_code(0);
+    let _gone = unmount(&registry, 12..24);
+    janitor(&registry).run().assert_code(0);
+}
+
+#[test]
+fn what_a_sweep_removed_that_was_cut_short_is_no_loss() {
+    let registry = store(1, 30);
+    janitor(&registry).keep(30).run().assert_code(0);
+    let scripts = Collector::scripts_in(registry.scratch());
+    let hanging = scripts.with_real_run("hanging", "sleep 600");
+    let keep_five = janitor(&registry).keep(5).env("MAX_REMOVE_PERCENT", "100");
+    let mut sweep = keep_five.clone().collector(&hanging).spawn();
+    sweep.wait_until("the collector runs", |_| scripts.calls("hanging").len() >= 2);
+    sweep.signal(Interrupt::Term);
+    sweep.end_within(Duration::from_secs(30)).assert_code(143);
+    assert_eq!(registry.client().tags(&BulkSpec::repository_name(0)).len(), 5);
+
+    let outcome = keep_five.run().assert_code(0);
+    assert_eq!(outcome.total("blobs_removed"), 75);
+}
+
+#[test]
+fn what_goes_away_during_a_sweep_is_missed_by_the_next() {
+    let registry = store(1, 30);
+    let mut sweep = janitor(&registry).keep(28).env("GC_SETTLE", "3s").spawn();
+    sweep.wait_until("it waits", |it| it.stderr_so_far().contains("waiting 3s"));
+    let _gone = unmount(&registry, 0..1);
+    sweep.end_within(Duration::from_secs(60)).assert_code(12);
+    let told = janitor(&registry).keep(28).env("MAX_REMOVE_PERCENT", "100").run().assert_code(12).stderr;
+    assert!(told.contains("0 of 28 tags"), "{told}");
+    assert_eq!(blobs_on_disk(&registry).len(), 90);
+}
+
+#[test]
+fn a_damaged_memory_is_told_and_written_anew() {
+    let registry = store(24, 1);
+    janitor(&registry).run().assert_code(0);
+    let path = memory(&registry);
+    let good = fs::read_to_string(&path).unwrap();
+    let more = good.replace("\"tags\":24", "\"tags\":99");
+    assert_ne!(more, good);
+    for damaged in ["", "{", &good[..good.len() / 2], &more] {
+        fs::write(&path, damaged).unwrap();
+        let audit = janitor(&registry).audit().run().assert_code(0);
+        assert_eq!(codes(&audit), ["no-memory"], "{damaged}");
+        let outcome = janitor(&registry).run().assert_code(0);
+        assert_eq!(codes(&outcome), ["no-memory"], "{damaged}");
+        assert_eq!(codes(&janitor(&registry).run().assert_code(0)), [""; 0]);
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(codes(&janitor(&registry).run().assert_code(0)), [""; 0]);
+    assert!(path.exists());
+}
