@@ -76,11 +76,22 @@ impl CheckError {
 pub fn check(
     config: &CheckConfig,
     stop: &Stop,
+    confirm: impl FnMut(&[Mend]) -> bool,
+) -> Result<CheckReport, CheckError> {
+    check_store(&Store::open(&config.data_dir, config.jobs, None)?, config, stop, confirm)
+}
+
+/// Checks a store that is open.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn check_store(
+    store: &Store,
+    config: &CheckConfig,
+    stop: &Stop,
     mut confirm: impl FnMut(&[Mend]) -> bool,
 ) -> Result<CheckReport, CheckError> {
-    let store = Store::open(&config.data_dir, config.jobs, None)?;
-    let mut check =
-        Check { store: &store, config, stop, now: StorageClock::of_host().now(), wrong: BTreeSet::new() };
+    let mut check = Check { store, config, stop, now: StorageClock::of_host().now(), wrong: BTreeSet::new() };
     let mut look = check.look_twice()?;
     let hashed = match &config.deep {
         None => None,
