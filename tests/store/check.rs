@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use janitor_testkit::{Damage, Image, Tree};
 use jiff::SignedDuration;
@@ -101,9 +101,9 @@ fn a_tag_that_is_pushed_before_its_repair_keeps_what_was_pushed() {
     let link = stage.view().current_link("app", "v3");
     let pushed = stage.versions[0].digest();
     let text = pushed.as_str().to_owned();
-    let pushes = Once::default();
+    let once = Once::default();
     let watch = Hooks::after(move |op, path| {
-        if op == Op::Write && path.ends_with("janitor/lock") && pushes.first() {
+        if op == Op::Write && path.ends_with("janitor/lock") && once.first() {
             fs::write(&link, &text).unwrap();
         }
     });
@@ -121,15 +121,16 @@ fn a_tag_that_is_written_in_place_during_its_repair_keeps_what_was_written() {
     Damage::to(stage.view()).truncate_tag("app", "v3");
     let link = stage.view().current_link("app", "v3");
     // As the registry 2.8 does, which has opened the link before the repair renames another over it.
-    let mut opened = Some(fs::OpenOptions::new().write(true).open(&link).unwrap());
+    let opened = fs::OpenOptions::new().write(true).open(&link).unwrap();
     let pushed = stage.versions[0].digest();
     let text = pushed.as_str().to_owned();
-    let opened = std::sync::Mutex::new(opened.take());
+    let opened = Mutex::new(Some(opened));
     let watch = Hooks::before(move |op, path| {
-        if op == Op::Rename && path.ends_with("/tags/v3/current/link") {
-            if let Some(mut file) = opened.lock().unwrap().take() {
-                io::Write::write_all(&mut file, text.as_bytes())?;
-            }
+        if op == Op::Rename
+            && path.ends_with("/tags/v3/current/link")
+            && let Some(mut file) = opened.lock().unwrap().take()
+        {
+            io::Write::write_all(&mut file, text.as_bytes())?;
         }
         Ok(())
     });

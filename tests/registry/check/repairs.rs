@@ -125,6 +125,23 @@ fn without_consent_repairs_are_listed_and_nothing_is_changed() {
 }
 
 #[test]
+fn while_another_janitor_works_nothing_is_mended() {
+    let (registry, _) = hurt_store(|_, damage, _| damage.truncate_tag("team/app", "v3"));
+    fs::create_dir(registry.store().join("janitor")).unwrap();
+    let lock = fs::File::create(registry.store().join("janitor/lock")).unwrap();
+    lock.lock().unwrap();
+
+    let outcome = repair(&registry).assert_code(11);
+
+    assert_eq!(outcome.report()["status"], "locked");
+    assert_eq!(fs::read(registry.view().current_link("team/app", "v3")).unwrap(), b"");
+    // Looking needs no lock.
+    assert_eq!(codes(&checked(&registry).assert_code(4)).len(), 1);
+    drop(lock);
+    repair(&registry).assert_code(0);
+}
+
+#[test]
 fn what_would_be_a_guess_is_left() {
     // Two images that a tag held, equally new: nobody knows which was the last.
     let registry = Registry::start();
