@@ -199,6 +199,8 @@ impl Check<'_> {
                     Mended::Changed => (RepairOutcome::Changed, None),
                     Mended::Failed(error) => (RepairOutcome::Failed, Some(error)),
                 };
+                // An interruption leaves no report, but this.
+                tracing::info!("{mend}: {}", outcome.as_str());
                 is_done |= outcome == RepairOutcome::Done;
                 repaired.push(told(&finding, &mend, outcome, error));
             }

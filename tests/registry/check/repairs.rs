@@ -12,6 +12,7 @@ use super::{check, checked, codes};
 use crate::stage::{assert_all_pull, janitor, push_versions};
 
 type Hurt = fn(&StoreView, &Damage, &Image);
+type Which = fn(&Image) -> Digest;
 
 fn child(image: &Image) -> Digest {
     image.documents()[0].digest()
@@ -75,7 +76,7 @@ fn links_that_can_say_only_one_thing_are_written_anew() {
 
 #[test]
 fn damaged_bytes_are_moved_to_the_trash_and_the_next_push_heals_them() {
-    let hurts: [(Hurt, fn(&Image) -> Digest); 5] = [
+    let hurts: [(Hurt, Which); 5] = [
         (|_, damage, image| damage.truncate_blob(&child(image)), child),
         (|_, damage, image| damage.garble_blob(&image.digest()), Image::digest),
         (|_, damage, image| damage.truncate_blob(layer(image)), |image| layer(image).clone()),
