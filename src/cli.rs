@@ -33,6 +33,7 @@ Exit codes:
   1    failed
   2    wrong usage or configuration; nothing was done
   3    finished, but something was kept in doubt, failed, or is broken
+  4    a check found something broken
   10   there is no store (never pushed to, or the storage is not mounted)
   11   another janitor holds the lock
   12   refused by a guard

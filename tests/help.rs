@@ -4,9 +4,10 @@
 
 use std::process::Command;
 
-fn said(argument: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_janitor")).arg(argument).env_clear().output().unwrap();
-    assert!(output.status.success(), "{argument}: {}", output.status);
+fn said(arguments: &str) -> String {
+    let mut janitor = Command::new(env!("CARGO_BIN_EXE_janitor"));
+    let output = janitor.args(arguments.split(' ')).env_clear().output().unwrap();
+    assert!(output.status.success(), "{arguments}: {}", output.status);
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -19,6 +20,11 @@ fn long_help() {
 #[test]
 fn short_help() {
     insta::assert_snapshot!("short_help", said("-h"));
+}
+
+#[test]
+fn check_help() {
+    insta::assert_snapshot!("check_help", said("check --help"));
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub fn judge(
             findings.push(words::of_missing_layers(repository));
         }
         let gone = dangling(survey, repository, &lost);
-        if gone > 0 {
+        if gone > 0 && unread(survey).next().is_none() {
             findings.push(words::of_dangling_layers(repository, gone));
         }
         let damaged = repository.tags.iter().filter(|tag| {
@@ -106,6 +106,7 @@ pub fn judge(
     for finding in &mut findings {
         finding.path = path_of(&finding.spot);
     }
+    findings.retain(|finding| !is_unknown(survey, finding));
     findings.sort_by(|a, b| {
         (b.severity, &a.repository, &a.path, a.code).cmp(&(a.severity, &b.repository, &b.path, b.code))
     });
@@ -261,6 +262,28 @@ impl Judge<'_> {
 fn dangling(survey: &Survey, repository: &Surveyed, lost: &HashSet<Id>) -> usize {
     let is_gone = |link: &LinkState| matches!(link, LinkState::To(to) if !survey.blobs.contains_key(to) && !lost.contains(to));
     repository.layers.values().filter(|link| is_gone(link)).count()
+}
+
+/// What is missing from a directory that could not be looked at may be there.
+fn is_unknown(survey: &Survey, finding: &Finding) -> bool {
+    let is_absence = matches!(
+        finding.code,
+        FindingCode::TagLinkMissing
+            | FindingCode::RevisionLinkMissing
+            | FindingCode::LayerLinkMissing
+            | FindingCode::BlobMissing
+            | FindingCode::LayersDirectoryMissing
+    );
+    let is_above = |path: &str| {
+        finding.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    is_absence && unread(survey).any(is_above)
+}
+
+/// The directories and files that could not be looked at.
+fn unread(survey: &Survey) -> impl Iterator<Item = &str> {
+    let unread = survey.oddities.iter().filter(|it| matches!(it.kind, OddKind::Unreadable(_)));
+    unread.map(|it| it.path.as_str())
 }
 
 fn is_lost(state: &ManifestState) -> bool {

@@ -76,11 +76,22 @@ impl CheckError {
 pub fn check(
     config: &CheckConfig,
     stop: &Stop,
+    confirm: impl FnMut(&[Mend]) -> bool,
+) -> Result<CheckReport, CheckError> {
+    check_store(&Store::open(&config.data_dir, config.jobs, None)?, config, stop, confirm)
+}
+
+/// Checks a store that is open.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn check_store(
+    store: &Store,
+    config: &CheckConfig,
+    stop: &Stop,
     mut confirm: impl FnMut(&[Mend]) -> bool,
 ) -> Result<CheckReport, CheckError> {
-    let store = Store::open(&config.data_dir, config.jobs, None)?;
-    let mut check =
-        Check { store: &store, config, stop, now: StorageClock::of_host().now(), wrong: BTreeSet::new() };
+    let mut check = Check { store, config, stop, now: StorageClock::of_host().now(), wrong: BTreeSet::new() };
     let mut look = check.look_twice()?;
     let hashed = match &config.deep {
         None => None,
@@ -188,6 +199,8 @@ impl Check<'_> {
                     Mended::Changed => (RepairOutcome::Changed, None),
                     Mended::Failed(error) => (RepairOutcome::Failed, Some(error)),
                 };
+                // An interruption leaves no report, but this.
+                tracing::info!("{mend}: {}", outcome.as_str());
                 is_done |= outcome == RepairOutcome::Done;
                 repaired.push(told(&finding, &mend, outcome, error));
             }

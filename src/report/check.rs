@@ -76,7 +76,8 @@ pub enum RepairOutcome {
 }
 
 impl RepairOutcome {
-    const fn as_str(self) -> &'static str {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Listed => "not done, nobody agreed to it",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use janitor_testkit::registry_bin;
 use jiff::SignedDuration;
 use registry_janitor::cli::{EngineChoice, LogFormat, LogLevel, OutputFormat};
-use registry_janitor::config::{Collection, Config, Quiet};
+use registry_janitor::config::{Collection, Config, Guards, Quiet};
 use registry_janitor::policy::Policy;
 
 /// What reclaims blobs.
@@ -41,7 +41,7 @@ impl Settings {
                 untagged_stay: !self.untagged_go,
                 trust_equal_push_times: true,
             },
-            max_remove_percent: 100,
+            guards: Guards { max_remove_percent: 100, accept_losses: true },
             delete_untagged: self.untagged_go,
             grace,
             dry_run,

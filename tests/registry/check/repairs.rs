@@ -12,6 +12,7 @@ use super::{check, checked, codes};
 use crate::stage::{assert_all_pull, janitor, push_versions};
 
 type Hurt = fn(&StoreView, &Damage, &Image);
+type Which = fn(&Image) -> Digest;
 
 fn child(image: &Image) -> Digest {
     image.documents()[0].digest()
@@ -75,7 +76,7 @@ fn links_that_can_say_only_one_thing_are_written_anew() {
 
 #[test]
 fn damaged_bytes_are_moved_to_the_trash_and_the_next_push_heals_them() {
-    let hurts: [(Hurt, fn(&Image) -> Digest); 5] = [
+    let hurts: [(Hurt, Which); 5] = [
         (|_, damage, image| damage.truncate_blob(&child(image)), child),
         (|_, damage, image| damage.garble_blob(&image.digest()), Image::digest),
         (|_, damage, image| damage.truncate_blob(layer(image)), |image| layer(image).clone()),
@@ -122,6 +123,23 @@ fn without_consent_repairs_are_listed_and_nothing_is_changed() {
     assert!(outcome.stderr.contains("nothing was changed"), "{}", outcome.stderr);
     let lonely = check(&registry).arg("--yes").run().assert_code(2);
     assert!(lonely.stderr.contains("--repair"), "{}", lonely.stderr);
+}
+
+#[test]
+fn while_another_janitor_works_nothing_is_mended() {
+    let (registry, _) = hurt_store(|_, damage, _| damage.truncate_tag("team/app", "v3"));
+    fs::create_dir(registry.store().join("janitor")).unwrap();
+    let lock = fs::File::create(registry.store().join("janitor/lock")).unwrap();
+    lock.lock().unwrap();
+
+    let outcome = repair(&registry).assert_code(11);
+
+    assert_eq!(outcome.report()["status"], "locked");
+    assert_eq!(fs::read(registry.view().current_link("team/app", "v3")).unwrap(), b"");
+    // Looking needs no lock.
+    assert_eq!(codes(&checked(&registry).assert_code(4)).len(), 1);
+    drop(lock);
+    repair(&registry).assert_code(0);
 }
 
 #[test]
