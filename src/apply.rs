@@ -92,7 +92,7 @@ pub fn needed_back(taken: &[Expected], look: &Look, inventory: &Inventory) -> Ve
         for digest in trashed {
             graph.add(*digest);
         }
-        let closure = graph.closure(repository.tagged().chain(repository.revisions.iter().copied()));
+        let closure = graph.closure(repository.roots().chain(repository.revisions.iter().copied()));
         needed.extend(trashed.iter().filter(|id| closure.contains(id)).map(|id| (name, *id)));
     }
     // A doubt without a repository may concern any of them.
@@ -191,6 +191,7 @@ mod tests {
             revisions: revisions.iter().map(|name| digest(name)).collect(),
             layers: Vec::new(),
             aliases: Vec::new(),
+            undoable: Vec::new(),
             in_doubt: false,
         }
     }

@@ -15,9 +15,12 @@ use jiff::SignedDuration;
 
 pub use refusal::ConfigError;
 
-use crate::cli::{Cli, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};
+use crate::cli::{
+    Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, RestoreArguments, Settings, TrashCommand,
+};
 use crate::policy::Policy;
 use crate::probe::Access;
+use crate::undo::Wanted;
 
 /// Where the registry images keep their configuration: 2.x, then 3.x.
 const REGISTRY_CONFIGS: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
@@ -31,6 +34,8 @@ pub struct Config {
     pub delete_untagged: bool,
     /// The age below which what nothing reaches is kept.
     pub grace: SignedDuration,
+    /// How long removed tags can be brought back.
+    pub undo_window: SignedDuration,
     /// Whether nothing is to be changed.
     pub dry_run: bool,
     /// Whether to end after one sweep.
@@ -83,6 +88,12 @@ pub enum Asked {
     Sweep(Box<Config>),
     /// A look at the loop's sign of life, in this file.
     Health(PathBuf),
+    /// A list of what can be brought back.
+    Trash(Box<Config>),
+    /// To throw all of it away; without a question when told so.
+    EmptyTrash(Box<Config>, bool),
+    /// To bring removed tags back.
+    Restore(Box<Config>, Wanted),
     /// Something that has its answer already, such as `--help`.
     Answered(clap::Error),
 }
@@ -103,7 +114,26 @@ impl Config {
             Err(error) => Err(ConfigError::from_clap(&error, &environment)),
             Ok(cli) => {
                 environment::refuse_misspelt(&environment)?;
-                Ok(Asked::Sweep(Box::new(Self::resolve(cli.settings, &environment)?)))
+                let config = |settings: Settings| {
+                    Ok::<_, ConfigError>(Box::new(Self::resolve(settings, &environment)?))
+                };
+                // What is asked for on the spot is answered there.
+                let told = |settings: Settings| {
+                    let settings =
+                        Settings { output: settings.output.or(Some(OutputFormat::Text)), ..settings };
+                    config(settings)
+                };
+                Ok(match cli.command {
+                    None => Asked::Sweep(config(cli.settings)?),
+                    Some(Command::Health) => Asked::Health(cli.settings.heartbeat),
+                    Some(Command::Trash { command: None }) => Asked::Trash(told(cli.settings)?),
+                    Some(Command::Trash { command: Some(TrashCommand::Empty { yes }) }) => {
+                        Asked::EmptyTrash(told(cli.settings)?, yes)
+                    }
+                    Some(Command::Restore(RestoreArguments { tags, sweep, overwrite })) => {
+                        Asked::Restore(told(cli.settings)?, Wanted { tags, sweep, overwrite })
+                    }
+                })
             }
         }
     }
@@ -132,6 +162,7 @@ impl Config {
             },
             delete_untagged: settings.gc_delete_untagged,
             grace,
+            undo_window: SignedDuration::try_from(settings.undo_window).unwrap_or(SignedDuration::MAX),
             dry_run: settings.dry_run,
             run_once: settings.run_once,
             interval: settings.interval_secs,

@@ -15,10 +15,10 @@ pub struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    /// The graph of a repository's tags and revisions.
+    /// The graph of a repository's roots and revisions.
     pub fn of(repository: &Repository, manifests: &'a HashMap<Id, Manifest>) -> Self {
         let mut graph = Self { manifests, referrers: HashMap::new() };
-        for manifest in repository.tagged().chain(repository.revisions.iter().copied()) {
+        for manifest in repository.roots().chain(repository.revisions.iter().copied()) {
             graph.add(manifest);
         }
         graph
@@ -61,7 +61,9 @@ impl<'a> Graph<'a> {
 pub enum Fate {
     /// Nothing references it.
     Garbage,
-    /// Only manifests that are kept for their age reference it.
+    /// Only removed images that can be brought back reference it.
+    Undoable,
+    /// Manifests that are kept for their age reference it.
     Held,
     /// A kept image references it.
     Kept,
@@ -92,7 +94,7 @@ impl Marks {
     }
 }
 
-/// Marks every blob, from every tag and every revision in place: the stock collector takes every
+/// Marks every blob, from every tag, removed or not, and every revision in place: the stock collector takes every
 /// revision for a root, and whatever it keeps is kept here too.
 pub fn blobs(inventory: &Inventory) -> Marks {
     let slot = slots(inventory);
@@ -100,9 +102,10 @@ pub fn blobs(inventory: &Inventory) -> Marks {
     for repository in &inventory.repositories {
         let graph = Graph::of(repository, &inventory.manifests);
         let reached = graph.closure(repository.tagged());
-        let untagged = repository.revisions.iter().copied().filter(|revision| !reached.contains(revision));
-        let held = graph.closure(untagged);
-        for (manifests, fate) in [(held, Fate::Held), (reached, Fate::Kept)] {
+        let undoable = graph.closure(repository.undoable.iter().copied());
+        let is_root = |revision: &Id| !reached.contains(revision) && !undoable.contains(revision);
+        let held = graph.closure(repository.revisions.iter().copied().filter(is_root));
+        for (manifests, fate) in [(undoable, Fate::Undoable), (held, Fate::Held), (reached, Fate::Kept)] {
             for manifest in manifests {
                 for slot in references(inventory, manifest).filter_map(&slot) {
                     fates[slot] = fates[slot].max(fate);
@@ -129,6 +132,36 @@ pub fn holders(inventory: &Inventory, going: &[Revision]) -> Vec<Holder> {
         }
     }
     holders
+}
+
+/// For each removed tag that is held for undo, the bytes of the blobs that nothing else holds.
+pub fn held_alone(inventory: &Inventory, marks: &Marks) -> Vec<u64> {
+    let slot = slots(inventory);
+    let tags = &inventory.undo.tags;
+    // No holder yet, one, or several.
+    let mut holders: Vec<Option<Option<usize>>> = vec![None; inventory.digests.slots()];
+    let mut first = 0;
+    for of_one in tags.chunk_by(|a, b| a.repository == b.repository) {
+        if let Some(at) = inventory.position(&of_one[0].repository) {
+            let graph = Graph::of(&inventory.repositories[at], &inventory.manifests);
+            for (tag, number) in of_one.iter().zip(first..) {
+                for manifest in graph.closure([tag.manifest]) {
+                    for slot in references(inventory, manifest).filter_map(&slot) {
+                        let holder = holders[slot].get_or_insert(Some(number));
+                        *holder = holder.filter(|it| *it == number);
+                    }
+                }
+            }
+        }
+        first += of_one.len();
+    }
+    let mut alone = vec![0_u64; tags.len()];
+    for blob in inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Undoable) {
+        if let Some(Some(Some(number))) = blob.slot().map(|slot| holders[slot]) {
+            alone[number] = alone[number].saturating_add(inventory.sizes.of(*blob));
+        }
+    }
+    alone
 }
 
 /// The slot of the blob that a reference leads to.
@@ -176,6 +209,7 @@ mod tests {
             revisions,
             layers: Vec::new(),
             aliases: Vec::new(),
+            undoable: Vec::new(),
             in_doubt: false,
         }
     }

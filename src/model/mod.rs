@@ -11,6 +11,7 @@ mod place;
 mod problem;
 mod scratch;
 mod sizes;
+mod undo;
 
 pub use age::{BlobAge, LinkAge};
 pub use digest::{Algorithm, Digest, DigestError};
@@ -23,3 +24,4 @@ pub use place::{Expected, Place};
 pub use problem::{Code, Problem, Severity};
 pub use scratch::{Canary, Scratch};
 pub use sizes::Sizes;
+pub use undo::{UndoSweep, UndoTrash, Undoable};

@@ -46,6 +46,8 @@ pub enum Code {
     ChangedMeanwhile,
     /// The trash held what an interrupted sweep left; it was put back.
     PutBack,
+    /// What the trash holds for undo cannot be brought back.
+    Undo,
     /// The collector could not be trusted, started, or finished.
     Collector,
 }
@@ -66,6 +68,7 @@ impl Code {
             Self::ActionFailed => "action-failed",
             Self::ChangedMeanwhile => "changed-meanwhile",
             Self::PutBack => "put-back",
+            Self::Undo => "undo",
             Self::Collector => "collector",
         }
     }

@@ -51,7 +51,7 @@ pub fn expected(inventory: &Inventory, remove: &[(Revision, Timestamp)]) -> Vec<
     remove.iter().map(expected).collect()
 }
 
-/// The revisions that no tag reaches, sorted by place.
+/// The revisions that no tag reaches, nor one that can be brought back, sorted by place.
 ///
 /// `removed` are what tags named that this sweep took away and that are no longer in the inventory,
 /// sorted by repository.
@@ -59,7 +59,7 @@ pub fn unreachable(inventory: &Inventory, removed: &[Revision]) -> Vec<Candidate
     let mut candidates = Vec::new();
     for (at, repository) in (0_u32..).zip(&inventory.repositories) {
         let graph = Graph::of(repository, &inventory.manifests);
-        let kept = graph.closure(repository.tagged());
+        let kept = graph.closure(repository.roots());
         let mut unreached: Vec<Id> =
             repository.revisions.iter().copied().filter(|revision| !kept.contains(revision)).collect();
         if unreached.is_empty() {

@@ -59,6 +59,7 @@ fn repository(name: &str, tags: &[&str], revisions: &[&str]) -> Repository<Diges
         revisions,
         layers: Vec::new(),
         aliases: Vec::new(),
+        undoable: Vec::new(),
         in_doubt: false,
     }
 }

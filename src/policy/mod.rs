@@ -10,6 +10,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::{SmallVec, smallvec};
 
+pub use companion::image_served as companion_of;
 pub use reason::Reason;
 
 use crate::gc::mark::Graph;

@@ -127,6 +127,7 @@ fn eventful() -> SweepReport {
                 ],
             ),
         ],
+        undo: None,
         collection: CollectionReport {
             engine: "registry",
             status: CollectionStatus::Done,

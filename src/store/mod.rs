@@ -4,6 +4,7 @@ mod ages;
 mod blobs;
 mod canary;
 mod clock;
+mod hold;
 mod io;
 mod layout;
 mod links;
@@ -15,6 +16,7 @@ mod reserve;
 mod scaffold;
 mod scan;
 mod trash;
+mod undo;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,7 @@ pub use lock::{Holder, LockError, StoreLock};
 pub use pin::Pins;
 pub use scan::Look;
 pub use trash::{Batch, Leftovers, Taken};
+pub use undo::{RemovedReason, RemovedTag};
 
 /// Why a directory cannot be worked on as a registry's store.
 #[derive(Debug, thiserror::Error)]

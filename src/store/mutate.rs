@@ -7,8 +7,9 @@
 
 use std::io::{self, Write as _};
 
+use jiff::Timestamp;
 use rayon::prelude::*;
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
 use super::io::{Dir, Io, Kind, Op};
@@ -99,6 +100,18 @@ pub(super) fn write_whole(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io:
     let temporary = format!("{name}.new");
     write_new(io, dir, &temporary, content)?;
     io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
+}
+
+/// Sets a file's mtime, and writes it through to the storage.
+pub(super) fn set_modified(io: &Io, dir: &Dir, name: &str, at: Timestamp) -> io::Result<()> {
+    let seconds = Timespec { tv_sec: at.as_second(), tv_nsec: at.subsec_nanosecond().into() };
+    let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    io.run(Op::Write, dir.path(), name, || {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::openat(dir.fd(), name, flags, Mode::empty())?;
+        fs::futimens(&file, &Timestamps { last_access: unchanged, last_modification: seconds })?;
+        Ok(fs::fsync(&file)?)
+    })
 }
 
 /// Opens a file for locking, making it when it is not there.

@@ -19,6 +19,8 @@ pub(super) struct Reclaim {
     /// Directories of blobs without data, old enough to go.
     pub(super) hollow: Vec<Id>,
     pub(super) bytes_before: u64,
+    /// Removed tags that are held for undo, and the bytes that nothing else holds.
+    pub(super) undo: (usize, u64),
     /// By a repository's position, the bytes that its going images alone held.
     pub(super) held_alone: HashMap<u32, u64>,
 }
@@ -70,6 +72,11 @@ impl Reclaim {
             plan.by_links(young, grace);
         }
         let bytes_before = sum(inventory.blobs.iter().map(|blob| inventory.sizes.of(*blob)));
+        let undoable = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Undoable);
+        let undo = (
+            inventory.repositories.iter().map(|repository| repository.undoable.len()).sum(),
+            sum(undoable.map(|blob| inventory.sizes.of(*blob))),
+        );
         let mut held_alone: HashMap<u32, u64> = HashMap::new();
         let holders = mark::holders(inventory, going);
         for blob in inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Garbage) {
@@ -78,7 +85,7 @@ impl Reclaim {
                 *held = held.saturating_add(inventory.sizes.of(*blob));
             }
         }
-        Ok(Self { marks, plan, in_doubt, hollow, bytes_before, held_alone })
+        Ok(Self { marks, plan, in_doubt, hollow, bytes_before, undo, held_alone })
     }
 
     /// The blobs that kept images need, with their sizes as far as they are known.
@@ -107,7 +114,7 @@ impl Reclaim {
         for repository in &inventory.repositories {
             let aliased = repository.aliases.iter().map(|(_, blob)| *blob);
             let graph = Graph::of(repository, &inventory.manifests);
-            let reached = graph.closure(repository.tagged());
+            let reached = graph.closure(repository.roots());
             let lacking = reached.into_iter().filter(|it| repository.revisions.binary_search(it).is_err());
             let needed = lacking.flat_map(|manifest| {
                 let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(Manifest::blobs);

@@ -99,6 +99,7 @@ impl Stage {
             policy: Policy { keep_last: 2, grace: SignedDuration::ZERO, untagged_stay: false },
             delete_untagged: true,
             grace: SignedDuration::ZERO,
+            undo_window: SignedDuration::ZERO,
             dry_run: false,
             run_once: true,
             interval: Duration::from_secs(3600),
