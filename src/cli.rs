@@ -109,7 +109,7 @@ pub enum Command {
 
     /// List the removed tags that can be brought back, or throw them away
     ///
-    /// With UNDO_WINDOW set, the tags that a sweep removes stay in the trash that long, and so do their
+    /// With `UNDO_WINDOW` set, the tags that a sweep removes stay in the trash that long, and so do their
     /// manifests and blobs. The list tells of each when and why it was removed, when the first sweep may
     /// take it for good, and how many bytes nothing but it holds.
     #[command(after_long_help = TRASH_AFTER)]

@@ -180,7 +180,9 @@ fn references(inventory: &Inventory, manifest: Id) -> impl Iterator<Item = Id> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Descriptor, Digest, Document, Tag, TagState};
+    use std::sync::Arc;
+
+    use crate::model::{Descriptor, Digest, Document, Tag, TagState, UndoSweep, Undoable};
     use proptest::prelude::*;
 
     fn digest(letter: char) -> Digest {
@@ -322,6 +324,44 @@ mod tests {
             let expected = if letter == 'g' { Fate::Garbage } else { Fate::Held };
             assert_eq!(fate, expected, "{letter}");
         }
+    }
+
+    #[test]
+    fn a_removed_tag_keeps_its_image_and_holds_alone_what_nothing_else_does() {
+        let undoable = |name: &str, images: &str| Repository {
+            name: name.parse().unwrap(),
+            undoable: images.chars().map(digest).collect(),
+            ..repository(images)
+        };
+        let told = |repositories: &[Repository<Digest>]| {
+            let mut inventory = shared(repositories);
+            let sweep = Arc::new(UndoSweep { id: "s".into(), removed_at: jiff::Timestamp::UNIX_EPOCH });
+            for at in 0..inventory.repositories.len() {
+                let repository = &inventory.repositories[at];
+                let tags = repository.undoable.iter().map(|manifest| Undoable {
+                    sweep: Arc::clone(&sweep),
+                    repository: repository.name.clone(),
+                    tag: "v1".parse().unwrap(),
+                    manifest: *manifest,
+                    pushed_at: jiff::Timestamp::UNIX_EPOCH,
+                });
+                inventory.undo.tags.extend(tags);
+            }
+            let marks = super::blobs(&inventory);
+            let fate = |letter| marks.fate(inventory.digests.id(&digest(letter)).unwrap());
+            ("ABIabsg".chars().map(fate).collect::<Vec<_>>(), held_alone(&inventory, &marks))
+        };
+        let (g, u, h) = (Fate::Garbage, Fate::Undoable, Fate::Held);
+        // A manifest is 10 bytes, a layer 1.
+        assert_eq!(told(&[undoable("a", "A")]), (vec![u, g, g, u, g, u, g], vec![12]));
+        assert_eq!(
+            told(&[undoable("a", "A"), undoable("b", "B")]),
+            (vec![u, u, g, u, u, u, g], vec![11, 11])
+        );
+        assert_eq!(told(&[undoable("a", "I")]), (vec![u, u, u, u, u, u, g], vec![33]));
+        // What an untagged manifest needs as well is not held by the removed tag.
+        let b = Repository { name: "b".parse().unwrap(), ..repository("B") };
+        assert_eq!(told(&[undoable("a", "A"), b]), (vec![u, h, g, u, h, h, g], vec![11]));
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Store {
         }
         let began = id.split_once('Z').and_then(|(began, _)| {
             let began = DateTime::strptime("%Y%m%dT%H%M%S", began.get(..15)?).ok()?;
-            Some(TimeZone::UTC.to_timestamp(began).ok()?)
+            TimeZone::UTC.to_timestamp(began).ok()
         });
         let changed = self.io.stat(undo, id).ok().map(|it| it.modified);
         // What is never due stays, and can be brought back or thrown away by hand.
@@ -163,13 +163,9 @@ impl Store {
             let inner = if below.is_empty() { entry.name.clone() } else { format!("{below}/{}", entry.name) };
             match layout::place(&inner) {
                 Some(place @ Place::Tag(..)) => vec![Found { place, path: format!("{sweep}/{inner}") }],
-                Some(_) => {
-                    trouble(unknown(undo, &format!("{sweep}/{inner}")));
-                    Vec::new()
-                }
                 None if entry.kind == Kind::Dir => self.find_tags(undo, sweep, &inner, problems),
                 None if below.is_empty() && layout::is_record(&entry.name) => Vec::new(),
-                None => {
+                Some(_) | None => {
                     trouble(unknown(undo, &format!("{sweep}/{inner}")));
                     Vec::new()
                 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::UndoError;
 use super::list::pending;
-use super::whole::Parts;
+use super::whole;
 use crate::config::Config;
 use crate::model::{Inventory, Place, Problem, RepoName, TagName, Undoable};
 use crate::policy::companion_of;
@@ -32,14 +32,26 @@ pub struct Wanted {
 /// # Errors
 /// [`UndoError`]; nothing was changed then.
 pub fn restore(config: &Config, wanted: &Wanted, stop: &Stop) -> Result<RestoreReport, UndoError> {
-    let store = Store::open(&config.data_dir, config.jobs, None)?;
-    let lock = if config.dry_run { None } else { Some(take_lock(&store, config.lock_wait, stop)?) };
+    restore_in(&Store::open(&config.data_dir, config.jobs, None)?, config, wanted, stop)
+}
+
+/// The same in a store that is open already.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_in(
+    store: &Store,
+    config: &Config,
+    wanted: &Wanted,
+    stop: &Stop,
+) -> Result<RestoreReport, UndoError> {
+    let lock = if config.dry_run { None } else { Some(take_lock(store, config.lock_wait, stop)?) };
     let mut inventory = Inventory::default();
     let mut findings = store.look_at_undo(&mut inventory, stop)?;
-    let mut chosen = choose(&store, &inventory, wanted)?;
+    let mut chosen = choose(store, &inventory, wanted)?;
     let names: Vec<RepoName> =
         chosen.iter().map(|tag| tag.repository.clone()).collect::<BTreeSet<_>>().into_iter().collect();
-    let parts = Parts::look(&store, &names, &mut inventory, stop)?;
+    findings.extend(whole::look(store, &names, &mut inventory, stop)?);
     add_companions(&mut chosen, &inventory);
     // The order of their pushes stays what it was.
     chosen.sort_by(|a, b| (a.pushed_at, &a.repository, &a.tag).cmp(&(b.pushed_at, &b.repository, &b.tag)));
@@ -50,9 +62,8 @@ pub fn restore(config: &Config, wanted: &Wanted, stop: &Stop) -> Result<RestoreR
         None => StorageClock::of_host(),
     };
     let mut restoring = Restoring {
-        store: &store,
+        store,
         inventory: &inventory,
-        parts: &parts,
         stop,
         run: format!("{}-restore", name_of_run(clock.now())),
         set_aside: 0,
@@ -72,10 +83,9 @@ pub fn restore(config: &Config, wanted: &Wanted, stop: &Stop) -> Result<RestoreR
         });
     }
     findings.append(&mut restoring.findings);
-    findings.extend(parts.problems);
     if let Some(lock) = &lock {
-        verify(&store, &names, &mut told, stop)?;
-        findings.extend(tidy(&store, lock, stop)?);
+        verify(store, &names, &mut told, stop)?;
+        findings.extend(tidy(store, lock, stop)?);
     }
     Ok(RestoreReport::new(config.dry_run, told, findings))
 }
@@ -172,7 +182,6 @@ fn add_companions(chosen: &mut Vec<Undoable>, inventory: &Inventory) {
 struct Restoring<'a> {
     store: &'a Store,
     inventory: &'a Inventory,
-    parts: &'a Parts,
     stop: &'a Stop,
     /// Names what is set aside.
     run: String,
@@ -190,8 +199,7 @@ impl Restoring<'_> {
         tag: &Undoable,
         overwrite: bool,
     ) -> Result<Told, UndoError> {
-        let lacks =
-            self.parts.lacking(self.store, self.inventory, &tag.repository, tag.manifest, self.stop)?;
+        let lacks = whole::lacking(self.store, self.inventory, &tag.repository, tag.manifest, self.stop)?;
         if !lacks.is_empty() {
             let why = format!("the image is not whole: {}; push it again", lacks.join(", "));
             return Ok((RestoreOutcome::NotWhole, why));
@@ -218,6 +226,11 @@ impl Restoring<'_> {
         Ok(match self.store.bring_back(lock, tag, clock.now()) {
             Ok(true) => (RestoreOutcome::Restored, detail),
             Ok(false) => (RestoreOutcome::Exists, self.exists(None)),
+            Err(error) if exists.is_some() => {
+                let why =
+                    format!("it is still in the trash, and so is the one that was in its place: {error}");
+                (RestoreOutcome::Failed, why)
+            }
             Err(error) => (RestoreOutcome::Failed, format!("it is still in the trash: {error}")),
         })
     }
@@ -253,14 +266,14 @@ fn verify(store: &Store, names: &[RepoName], told: &mut [RestoredTag], stop: &St
         return Ok(());
     }
     let mut inventory = Inventory::default();
-    let parts = Parts::look(store, names, &mut inventory, stop)?;
+    whole::look(store, names, &mut inventory, stop)?;
     for it in told.iter_mut().filter(|it| it.outcome == RestoreOutcome::Restored) {
         let at = inventory.position(&it.repository);
         let tag = at.and_then(|at| inventory.repositories[at].tags.iter().find(|tag| tag.name == it.tag));
-        let named = tag.and_then(crate::model::Tag::digest);
-        let lacks = match named {
+        let linked = tag.and_then(crate::model::Tag::digest);
+        let lacks = match linked {
             Some(id) if inventory.digest(id) == it.digest => {
-                parts.lacking(store, &inventory, &it.repository, id, stop)?
+                whole::lacking(store, &inventory, &it.repository, id, stop)?
             }
             Some(id) => vec![format!("it names {} now; it was pushed in that moment", inventory.digest(id))],
             None => vec!["its link cannot be read".into()],

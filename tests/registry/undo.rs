@@ -1,5 +1,6 @@
 //! What a sweep removed comes back whole, as long as its time is not over.
 
+use std::path::Path;
 use std::time::Duration;
 
 use janitor_testkit::{
@@ -36,6 +37,18 @@ fn outcomes(outcome: &Outcome) -> Vec<(String, String)> {
     let report = outcome.report();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     report["tags"].as_array().unwrap().iter().map(|it| (text(&it["tag"]), text(&it["outcome"]))).collect()
+}
+
+/// The registry's part of the store, and the trash.
+fn trees(registry: &Registry) -> [Tree; 2] {
+    [Tree::without(registry.store(), &["janitor"]), Tree::of(&registry.store().join("janitor/trash"))]
+}
+
+#[track_caller]
+fn assert_unchanged(before: &[Tree; 2], registry: &Registry) {
+    for (before, after) in before.iter().zip(trees(registry)) {
+        before.assert_unchanged(&after);
+    }
 }
 
 fn pair(tag: &str, outcome: &str) -> (String, String) {
@@ -78,13 +91,10 @@ fn a_removed_tag_comes_back_as_it_was_pushed_and_stays() {
     assert_eq!(listed["totals"]["bytes"], report["undo"]["bytes"]);
 
     // A second sweep changes nothing.
-    let tree = Tree::without(registry.store(), &["janitor/holder.json", "janitor/probe", "janitor/lock"]);
+    let trees = trees(&registry);
     let again = holding(&registry).keep(2).run().assert_code(0);
     assert_eq!(again.report()["undo"]["tags"], 1);
-    tree.assert_unchanged(&Tree::without(
-        registry.store(),
-        &["janitor/holder.json", "janitor/probe", "janitor/lock"],
-    ));
+    assert_unchanged(&trees, &registry);
 
     let restored = restore(&registry, &["team/app:v1"]).assert_code(0);
 
@@ -243,36 +253,34 @@ fn an_index_comes_back_with_its_children_and_its_signature() {
     assert_all_pull(&registry, "app");
 }
 
+#[expect(clippy::disallowed_methods, reason = "this damages a store")]
+fn take_away(path: &Path) {
+    std::fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn what_is_not_whole_does_not_come_back_and_what_is_missing_is_told() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 2);
     holding(&registry).keep(1).run().assert_code(0);
     let layer = images[0].blobs().keys().find(|it| !images[1].blobs().contains_key(*it)).unwrap();
-    for damage in ["link", "blob", "revision"] {
+    for damage in ["empty link", "no link", "blob", "revision"] {
+        let link = registry.view().layer_link("app", layer);
         match damage {
-            "link" => {
-                let link = registry.view().layer_link("app", layer);
-                std::fs::rename(&link, registry.scratch().join("link")).unwrap();
-                std::fs::remove_dir(link.parent().unwrap()).unwrap();
-            }
+            "empty link" => Damage::to(&registry.view()).truncate_layer("app", layer),
+            "no link" => take_away(&link),
             "blob" => {
-                let link = registry.view().layer_link("app", layer);
-                std::fs::create_dir(link.parent().unwrap()).unwrap();
-                std::fs::rename(registry.scratch().join("link"), &link).unwrap();
+                std::fs::write(link, layer.as_str()).unwrap();
                 Damage::to(&registry.view()).truncate_blob(layer);
             }
             _ => Damage::to(&registry.view()).remove_revision("app", &images[0].digest()),
         }
-        let tree = Tree::without(registry.store(), &["janitor/holder.json", "janitor/probe", "janitor/lock"]);
+        let trees = trees(&registry);
         let refused = restore(&registry, &["app:v1"]).assert_code(3);
         assert_eq!(outcomes(&refused), [pair("v1", "not-whole")], "{damage}");
         let told = if damage == "revision" { images[0].digest() } else { layer.clone() };
         assert!(refused.stdout.contains(told.as_str()), "{damage}: {}", refused.stdout);
-        tree.assert_unchanged(&Tree::without(
-            registry.store(),
-            &["janitor/holder.json", "janitor/probe", "janitor/lock"],
-        ));
+        assert_unchanged(&trees, &registry);
     }
 }
 

@@ -109,7 +109,7 @@ fn end_everywhere(end: End) {
 }
 
 /// Runs something for every number below this one, a few at the same time.
-fn each(count: usize, act: impl Fn(usize) + Sync) {
+pub(crate) fn each(count: usize, act: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..8 {

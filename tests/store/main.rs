@@ -13,5 +13,6 @@ mod pushes;
 mod rescue;
 mod scan;
 mod stage;
+mod undo;
 mod watch;
 mod witness;
