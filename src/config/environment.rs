@@ -93,6 +93,7 @@ mod tests {
             "DRY_RUNN",
             "RUN_ONCEE",
             "GC_GRCE",
+            "UNDO_WINDOWS",
             "JANITOR_JOB",
             "dry_run",
             "janitor_jobs",

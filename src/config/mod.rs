@@ -18,9 +18,9 @@ pub use refusal::ConfigError;
 use crate::cli::{
     Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, RestoreArguments, Settings, TrashCommand,
 };
+use crate::model::{RepoName, TagName};
 use crate::policy::Policy;
 use crate::probe::Access;
-use crate::undo::Wanted;
 
 /// Where the registry images keep their configuration: 2.x, then 3.x.
 const REGISTRY_CONFIGS: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
@@ -79,6 +79,17 @@ pub struct Collection {
     pub environment: BTreeMap<String, String>,
     /// The time limit for one run.
     pub timeout: Duration,
+}
+
+/// Which removed tags are to be brought back.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// These, or all of the sweep's when there is none.
+    pub tags: Vec<(RepoName, TagName)>,
+    /// What this sweep removed; otherwise what was removed last.
+    pub sweep: Option<String>,
+    /// Whether one takes the place of a tag that exists again.
+    pub overwrite: bool,
 }
 
 /// What the command line asks for.

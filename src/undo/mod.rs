@@ -11,7 +11,7 @@ use crate::sweep::SweepError;
 
 pub use empty::Trash;
 pub use list::list;
-pub use restore::{Wanted, restore, restore_in};
+pub use restore::{restore, restore_in};
 
 /// Why nothing was done about removed tags.
 #[derive(Debug, thiserror::Error)]

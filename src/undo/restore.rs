@@ -7,24 +7,13 @@ use jiff::Timestamp;
 use super::UndoError;
 use super::list::pending;
 use super::whole;
-use crate::config::Config;
+use crate::config::{Config, Wanted};
 use crate::model::{Inventory, Place, Problem, RepoName, TagName, Undoable};
 use crate::policy::companion_of;
 use crate::report::restore::{RestoreOutcome, RestoreReport, RestoredTag};
 use crate::stop::Stop;
 use crate::store::{RemovedReason, RemovedTag, StorageClock, Store, StoreLock};
 use crate::sweep::{SweepError, name_of_run, take_lock};
-
-/// Which removed tags are to be brought back.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// These, or all of the sweep's when there is none.
-    pub tags: Vec<(RepoName, TagName)>,
-    /// What this sweep removed; otherwise what was removed last.
-    pub sweep: Option<String>,
-    /// Whether one takes the place of a tag that exists again.
-    pub overwrite: bool,
-}
 
 /// Brings removed tags back to their places, as if they had just been pushed, and with them the
 /// companion tags that were removed with them. In a dry run, only says what would come of it.

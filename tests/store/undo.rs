@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use janitor_testkit::{Digest, Image, Tree};
 use jiff::SignedDuration;
-use registry_janitor::config::Config;
+use registry_janitor::config::{Config, Wanted};
 use registry_janitor::report::restore::RestoreReport;
 use registry_janitor::stop::Stop;
 use registry_janitor::store::{Store, Watch};
-use registry_janitor::undo::{UndoError, Wanted, restore_in};
+use registry_janitor::undo::{UndoError, restore_in};
 
 use crate::crashes::each;
 use crate::stage::{Stage, just_now};
