@@ -12,12 +12,12 @@ use jiff::SignedDuration;
 use registry_janitor::config::{Config, Wanted};
 use registry_janitor::report::restore::RestoreReport;
 use registry_janitor::stop::Stop;
-use registry_janitor::store::{Store, Watch};
+use registry_janitor::store::{Op, Store, Watch};
 use registry_janitor::undo::{UndoError, restore_in};
 
 use crate::crashes::each;
 use crate::stage::{Stage, just_now};
-use crate::watch::{Hooks, Log, mutates};
+use crate::watch::{Hooks, Log, Once, mutates};
 use crate::witness::{assert_whole, missing, missing_of, trash};
 
 /// A sweep that holds what it removes for an hour.
@@ -194,4 +194,83 @@ fn neither_the_old_tag_nor_the_new_one_is_lost_wherever_a_restore_ends() {
             assert_eq!(missing(stage.view(), "app", "v1"), Vec::<String>::new(), "at change {at}");
         }
     });
+}
+
+/// Moves a directory, as a sweep that was interrupted just then has left it.
+#[expect(clippy::disallowed_methods, reason = "this plays an interrupted sweep")]
+fn take_away(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::rename(from, to).unwrap();
+}
+
+#[test]
+fn what_an_interrupted_sweep_has_taken_is_not_restored_but_put_back_by_the_next_one() {
+    let stage = Stage::new();
+    let pending = stage.root().join("janitor/trash/pending/s/repositories/app/_manifests/tags/v1");
+    take_away(&stage.view().tag("app", "v1"), &pending);
+
+    let told = restore(&stage, None).unwrap_err();
+
+    assert_eq!(told.exit_code(), 1);
+    assert!(told.to_string().contains("the next sweep puts it back"), "{told}");
+    assert!(pending.exists());
+}
+
+#[test]
+fn nothing_is_restored_beside_another_janitor() {
+    let stage = Stage::new();
+    stage.sweep_with(&holding(&stage), None, &Stop::default()).unwrap();
+    let store = Store::open(stage.root(), 1, None).unwrap();
+    let lock = store.lock(jiff::Timestamp::UNIX_EPOCH).unwrap();
+
+    assert_eq!(restore(&stage, None).unwrap_err().exit_code(), 11);
+
+    drop(lock);
+    assert!(!stage.view().tags("app").contains("v1"));
+    assert_eq!(restore(&stage, None).unwrap().exit_code, 0);
+}
+
+#[test]
+fn a_tag_that_changes_in_the_trash_goes_back_and_is_not_held() {
+    let stage = Stage::new();
+    let root = stage.root().to_owned();
+    let once = Once::default();
+    let other = stage.versions[2].digest();
+    let written = other.clone();
+    // A registry that had the link open writes into it once the tag is in the trash.
+    let watch = Hooks::after(move |op, path| {
+        if op == Op::Rename && path.contains("/revisions/") && once.first() {
+            let sweeps = fs::read_dir(root.join("janitor/trash/pending")).unwrap();
+            let link = "repositories/app/_manifests/tags/v1/current/link";
+            let links = sweeps.map(|sweep| sweep.unwrap().path().join(link));
+            let link = links.into_iter().find(|link| link.exists()).unwrap();
+            fs::write(link, written.as_str()).unwrap();
+        }
+    });
+
+    let report = stage.sweep_with(&holding(&stage), Some(watch), &Stop::default()).unwrap();
+
+    assert_eq!(stage.view().tag_digest("app", "v1"), other);
+    assert_eq!(in_trash(stage.root(), "undo", "v1"), []);
+    assert_eq!(report.undo.unwrap().tags, 2, "v2 and the signature");
+    assert_eq!(trash(stage.root()), Vec::<PathBuf>::new());
+    assert_eq!(missing(stage.view(), "app", "v1"), Vec::<String>::new());
+}
+
+#[test]
+fn a_repository_that_is_gone_is_told_of_and_does_not_come_back() {
+    let stage = Stage::new();
+    stage.sweep_with(&holding(&stage), None, &Stop::default()).unwrap();
+    let elsewhere = stage.root().join("elsewhere");
+    take_away(&stage.view().repository("app"), &elsewhere);
+
+    let report = stage.sweep_with(&holding(&stage), None, &Stop::default()).unwrap();
+
+    assert!(report.findings.iter().any(|it| it.code.as_str() == "undo"), "{:#?}", report.findings);
+    assert_eq!(report.exit_code, 0, "nothing else is held back for it");
+    let told = serde_json::to_value(restore(&stage, None).unwrap()).unwrap();
+    assert_eq!(told["tags"][0]["outcome"], "not-whole", "{told}");
+    take_away(&elsewhere, &stage.view().repository("app"));
+    assert_eq!(restore(&stage, None).unwrap().exit_code, 0);
+    assert_eq!(missing(stage.view(), "app", "v1"), Vec::<String>::new());
 }
