@@ -45,6 +45,10 @@ impl Sweep<'_> {
                 self.findings.extend(problems);
             }
             inventory.hold_undoable();
+            // A doubt about what goes keeps nothing.
+            let gone: Vec<String> =
+                over.sweeps.iter().map(|sweep| format!("janitor/trash/undo/{}/", sweep.id)).collect();
+            inventory.problems.retain(|it| !gone.iter().any(|sweep| it.path.starts_with(sweep)));
             let what = if lock.is_some() { "threw away" } else { "would throw away" };
             tracing::info!("{what} {} removed tags whose UNDO_WINDOW is over", over.tags.len());
         }
