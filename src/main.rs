@@ -92,16 +92,13 @@ fn empty_trash(
     if !yes && !config.dry_run && trash.tags() > 0 && !confirms(&trash) {
         return Err(UndoError::Declined);
     }
-    let report = trash.empty(stop)?;
+    let report = trash.empty(config, stop)?;
     Ok(write_as!(config.output, report, out))
 }
 
 fn confirms(trash: &Trash) -> bool {
-    let question = format!(
-        "{} removed tags of {} sweeps cannot be brought back then. Throw them away? [y/N] ",
-        trash.tags(),
-        trash.sweeps()
-    );
+    let question =
+        format!("Removed tags that can be brought back: {}. Throw them away for good? [y/N] ", trash.tags());
     let mut said = String::new();
     let asked = io::stderr().write_all(question.as_bytes()).and_then(|()| io::stdin().read_line(&mut said));
     asked.is_ok() && matches!(said.trim(), "y" | "Y" | "yes")

@@ -1,33 +1,31 @@
 //! Throwing away what could be brought back.
 
+use std::collections::HashSet;
+
 use super::UndoError;
 use crate::config::Config;
 use crate::model::{Inventory, Problem};
 use crate::report::trash::EmptyReport;
-use crate::stop::Stop;
-use crate::store::{Store, StoreLock};
+use crate::stop::{Interrupted, Stop};
+use crate::store::Store;
 use crate::sweep::take_lock;
 
-/// The removed tags of a store that no other janitor works on meanwhile.
+/// The removed tags of a store.
 #[derive(Debug)]
 pub struct Trash {
     store: Store,
-    lock: Option<StoreLock>,
     held: Inventory,
 }
 
 impl Trash {
-    /// Looks at what is there. In a dry run, no lock is taken and nothing can be thrown away.
+    /// Looks at what is there. No lock is held while somebody is asked.
     ///
     /// # Errors
     /// [`UndoError`].
     pub fn open(config: &Config, stop: &Stop) -> Result<Self, UndoError> {
         let store = Store::open(&config.data_dir, config.jobs, None)?;
-        let lock = if config.dry_run { None } else { Some(take_lock(&store, config.lock_wait, stop)?) };
-        let mut held = Inventory::default();
-        // What cannot be read is thrown away, too.
-        store.look_at_undo(&mut held, stop)?;
-        Ok(Self { store, lock, held })
+        let held = look(&store, stop)?;
+        Ok(Self { store, held })
     }
 
     /// How many removed tags there are.
@@ -35,27 +33,36 @@ impl Trash {
         self.held.undo.tags.len()
     }
 
-    /// Of how many sweeps.
-    pub fn sweeps(&self) -> usize {
-        self.held.undo.sweeps.len()
-    }
-
     /// Throws them away. Their manifests and blobs go with the next sweep. In a dry run, only says so.
     ///
     /// # Errors
     /// [`UndoError`].
-    pub fn empty(self, stop: &Stop) -> Result<EmptyReport, UndoError> {
-        let mut tags = self.tags();
-        let Some(lock) = &self.lock else { return Ok(EmptyReport::new(true, tags, Vec::new())) };
+    pub fn empty(self, config: &Config, stop: &Stop) -> Result<EmptyReport, UndoError> {
+        if config.dry_run {
+            return Ok(EmptyReport::new(true, self.tags(), Vec::new()));
+        }
+        let lock = take_lock(&self.store, config.lock_wait, stop)?;
+        // Only what was there when it was asked for: a sweep may have removed more since.
+        let asked: HashSet<&str> = self.held.undo.sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
+        let mut now = look(&self.store, stop)?.undo.split_off(|sweep| asked.contains(sweep.id.as_str()));
         let mut problems = Vec::new();
-        for sweep in &self.held.undo.sweeps {
+        let mut stays = HashSet::new();
+        for sweep in &now.sweeps {
             stop.check()?;
-            if let Err(error) = self.store.condemn_undo(lock, sweep) {
-                tags -= self.held.undo.tags.iter().filter(|tag| tag.sweep.id == sweep.id).count();
+            if let Err(error) = self.store.condemn_undo(&lock, sweep) {
                 problems.push(Problem::of_failed_step(format!("janitor/trash/undo/{}", sweep.id), &error));
+                stays.insert(sweep.id.clone());
             }
         }
-        problems.extend(self.store.delete_condemned_now(lock, stop)?);
-        Ok(EmptyReport::new(false, tags, problems))
+        now.tags.retain(|tag| !stays.contains(&tag.sweep.id));
+        problems.extend(self.store.delete_condemned_now(&lock, stop)?);
+        Ok(EmptyReport::new(false, now.tags.len(), problems))
     }
+}
+
+/// What cannot be read is thrown away, too, so it does not matter here.
+fn look(store: &Store, stop: &Stop) -> Result<Inventory, Interrupted> {
+    let mut held = Inventory::default();
+    store.look_at_undo(&mut held, stop)?;
+    Ok(held)
 }

@@ -47,7 +47,9 @@ pub(super) fn lacking(
                 blobs.extend(stored.map(|blob| (blob, inventory.sizes.of(blob))));
             }
             // What an index lists may be a plain blob; what is a revision may not.
-            None if id == manifest || repository.revisions.binary_search(&id).is_ok() => {
+            None if inventory.has_blob(id)
+                && (id == manifest || repository.revisions.binary_search(&id).is_ok()) =>
+            {
                 lacks.push((id, format!("manifest {} cannot be read", inventory.digest(id))));
             }
             None => {}
