@@ -109,7 +109,8 @@ pub fn needed_back(
             followed.insert(companion.place);
             graph.extend(&mut tagged, [companion.manifest]);
         }
-        let closure = graph.closure(tagged.into_iter().chain(repository.revisions.iter().copied()));
+        let roots = tagged.into_iter().chain(repository.roots());
+        let closure = graph.closure(roots.chain(repository.revisions.iter().copied()));
         needed.extend(trashed.iter().filter(|id| closure.contains(id)).map(|id| (name, *id)));
     }
     // A doubt without a repository may concern any of them.
@@ -251,6 +252,7 @@ mod tests {
             revisions: revisions.iter().map(|name| digest(name)).collect(),
             layers: Vec::new(),
             aliases: Vec::new(),
+            undoable: Vec::new(),
             in_doubt: false,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-use crate::model::RepoName;
+use crate::model::{RepoName, TagName};
 use crate::probe::Address;
 
 /// Shown above the options.
@@ -26,7 +26,7 @@ once. --dry-run says what would go and changes nothing.";
 
 const AFTER: &str = "\
 Each option can be given by the variable in brackets instead; an option wins over its variable.
-Misspelt JANITOR_, GC_ and KEEP_ variables are errors.
+Misspelt JANITOR_, GC_, KEEP_ and UNDO_ variables are errors.
 
 Exit codes:
   0    done
@@ -43,6 +43,39 @@ Examples:
   janitor --run-once --dry-run --keep-last-n 5     what would a sweep remove?
   janitor --run-once --data-dir /mnt/box/registry  one sweep of a store that is mounted there
   janitor --run-once --output json | jq .totals    the same, for a script
+  janitor --run-once --undo-window 7d              removed tags can be brought back for a week
+  janitor trash; janitor restore team/app:v1       which ones, and one of them back
+";
+
+const TRASH_AFTER: &str = "\
+Exit codes:
+  0    done
+  1    failed, or the question was answered with no
+  2    wrong usage, or nobody could be asked: janitor trash empty needs a terminal or --yes
+  3    a part of the trash cannot be read, or not all of it could be deleted
+  10   there is no store
+  11   another janitor holds the lock (see --lock-wait)
+
+Examples:
+  janitor trash                          what can be brought back, and until when
+  janitor trash --output json            the same, for a script
+  janitor trash empty --yes              give the space back with the next sweep
+";
+
+const RESTORE_AFTER: &str = "\
+Exit codes:
+  0    every tag is back
+  1    failed; also when one of the tags is not in the trash: nothing was restored then
+  2    wrong usage
+  3    something was not restored: the tag exists again, or its image is not whole
+  10   there is no store
+  11   another janitor holds the lock (see --lock-wait)
+
+Examples:
+  janitor restore team/app:v1            bring a tag back
+  janitor restore --sweep 20261121T041800000Z-1
+                                         all that one sweep removed (janitor trash names it)
+  janitor restore --dry-run team/app:v1  is all of it still there?
 ";
 
 /// The command line of `janitor`.
@@ -78,6 +111,26 @@ pub enum Command {
     /// Tell what is broken in the store, and what that means for each tag
     #[command(long_about = CHECK, after_long_help = CHECK_AFTER)]
     Check(Check),
+
+    /// List the removed tags that can be brought back, or throw them away
+    ///
+    /// With `UNDO_WINDOW` set, the tags that a sweep removes stay in the trash that long, and so do their
+    /// manifests and blobs. The list tells of each when and why it was removed, when the first sweep may
+    /// take it for good, and how many bytes nothing but it holds.
+    #[command(after_long_help = TRASH_AFTER)]
+    Trash {
+        /// What to do instead of listing.
+        #[command(subcommand)]
+        command: Option<TrashCommand>,
+    },
+
+    /// Bring removed tags back
+    ///
+    /// An image comes back only when all of it is there; otherwise what is missing is told, and nothing is
+    /// changed. Signatures and other companion tags that were removed with an image come back with it. A
+    /// restored tag counts as just pushed.
+    #[command(after_long_help = RESTORE_AFTER)]
+    Restore(RestoreArguments),
 }
 
 const CHECK: &str = "\
@@ -130,6 +183,33 @@ pub struct Check {
     /// Repair without asking
     #[arg(long, requires = "repair")]
     pub yes: bool,
+}
+
+/// What to do with the trash instead of listing it.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum TrashCommand {
+    /// Throw away all removed tags: they cannot be brought back then, and the next sweep reclaims their space
+    Empty {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Which removed tags are to be brought back.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RestoreArguments {
+    /// Removed tags, as repository:tag; of several removals of one, the last
+    #[arg(value_name = "REPOSITORY:TAG", required_unless_present = "sweep", value_parser = tag_of_repository)]
+    pub tags: Vec<(RepoName, TagName)>,
+
+    /// Restore what this sweep removed: those that are named, else all of it
+    #[arg(long, value_name = "ID")]
+    pub sweep: Option<String>,
+
+    /// Take the place of a tag that exists again, which goes into the trash
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// Which engine was asked for.
@@ -220,8 +300,14 @@ pub struct Settings {
     #[arg(long, env = "JANITOR_ACCEPT_LOSSES", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
     pub accept_losses: bool,
 
+    /// How long removed tags stay in the trash, from where `janitor restore` brings them back
+    ///
+    /// Their manifests and blobs stay as long, so the disk space comes back that much later.
+    #[arg(long, env = "UNDO_WINDOW", value_name = "DURATION", default_value = "0s", value_parser = age, help_heading = "Retention", global = true)]
+    pub undo_window: Duration,
+
     /// Say what would go and change nothing
-    #[arg(long, env = "DRY_RUN", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Running")]
+    #[arg(long, env = "DRY_RUN", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Running", global = true)]
     pub dry_run: bool,
 
     /// Sweep once, then exit
@@ -233,7 +319,7 @@ pub struct Settings {
     pub interval_secs: Duration,
 
     /// How long a single sweep waits for another janitor's lock
-    #[arg(long, env = "JANITOR_LOCK_WAIT", value_name = "DURATION", default_value = "0s", value_parser = lock_wait, help_heading = "Running")]
+    #[arg(long, env = "JANITOR_LOCK_WAIT", value_name = "DURATION", default_value = "0s", value_parser = lock_wait, help_heading = "Running", global = true)]
     pub lock_wait: Duration,
 
     /// File operations under way at the same time
@@ -333,6 +419,13 @@ pub struct Settings {
     /// The file by which `janitor health` sees that the loop is alive
     #[arg(long, env = "JANITOR_HEARTBEAT", value_name = "FILE", default_value = "/tmp/janitor-heartbeat.json", value_parser = path, help_heading = "Telling", global = true)]
     pub heartbeat: PathBuf,
+}
+
+fn tag_of_repository(text: &str) -> Result<(RepoName, TagName), String> {
+    let parsed = text
+        .rsplit_once(':')
+        .and_then(|(repository, tag)| Some((repository.parse().ok()?, tag.parse().ok()?)));
+    parsed.ok_or_else(|| "a repository and a tag, such as team/app:v1".into())
 }
 
 fn switch() -> impl clap::builder::TypedValueParser<Value = bool> {

@@ -14,3 +14,4 @@ pub mod report;
 pub mod stop;
 pub mod store;
 pub mod sweep;
+pub mod undo;

@@ -14,7 +14,20 @@ use registry_janitor::report::failure::Failure;
 use registry_janitor::report::{SweepReport, log, table};
 use registry_janitor::stop::Stop;
 use registry_janitor::sweep::{SweepError, sweep};
+use registry_janitor::undo::{self, Trash, UndoError};
 use tracing::level_filters::LevelFilter;
+
+/// Writes a report in the form that was asked for.
+macro_rules! write_as {
+    ($format:expr, $report:expr, $out:expr) => {
+        match $format {
+            OutputFormat::Text => $report.write_text($out),
+            OutputFormat::Json => $report.write_json($out),
+            OutputFormat::None => Ok(()),
+        }
+        .map(|()| $report.exit_code)
+    };
+}
 
 fn main() -> ExitCode {
     match Config::from_process() {
@@ -26,9 +39,72 @@ fn main() -> ExitCode {
             Err(error) => complain(&error.into(), 1),
         },
         Ok(Asked::Check(config)) => check(&config).unwrap_or_else(|error| complain(&error, 1)),
+        Ok(Asked::Trash(config)) => answer_with(&config, |stop, out| {
+            let report = undo::list(&config, stop)?;
+            Ok(write_as!(config.output, report, out))
+        }),
+        Ok(Asked::Restore(config, wanted)) => answer_with(&config, |stop, out| {
+            let report = undo::restore(&config, &wanted, stop)?;
+            Ok(write_as!(config.output, report, out))
+        }),
+        Ok(Asked::EmptyTrash(config, yes)) => {
+            answer_with(&config, |stop, out| empty_trash(&config, yes, stop, out))
+        }
         Ok(Asked::Sweep(config)) => run(&config).unwrap_or_else(|error| complain(&error, 1)),
         Err(error) => complain(&error.into(), 2),
     }
+}
+
+/// Does what was asked for on the spot, and prints what it has to say.
+fn answer_with(
+    config: &Config,
+    act: impl FnOnce(&Stop, &mut Vec<u8>) -> Result<io::Result<u8>, UndoError>,
+) -> ExitCode {
+    start_logging(config.log_level, config.log_format);
+    raise_open_file_limit();
+    let stop = Arc::new(Stop::default());
+    if let Err(error) = daemon::listen(Arc::clone(&stop)).context("cannot listen for signals") {
+        return complain(&error, 1);
+    }
+    let mut text = Vec::new();
+    let told = match act(&stop, &mut text) {
+        Ok(Ok(code)) => print_bytes(&text).map(|_| code.into()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(error) => {
+            let code = error.exit_code();
+            let told = print_failure(code, &error, config.output);
+            complain(&error.into(), code);
+            told.map(|()| code.into())
+        }
+    };
+    told.unwrap_or_else(|error| complain(&error, 1))
+}
+
+/// Throws the removed tags away, once somebody has said so.
+fn empty_trash(
+    config: &Config,
+    yes: bool,
+    stop: &Stop,
+    out: &mut Vec<u8>,
+) -> Result<io::Result<u8>, UndoError> {
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !yes && !can_ask && !config.dry_run {
+        return Err(UndoError::NobodyToAsk);
+    }
+    let trash = Trash::open(config, stop)?;
+    if !yes && !config.dry_run && trash.tags() > 0 && !confirms(&trash) {
+        return Err(UndoError::Declined);
+    }
+    let report = trash.empty(config, stop)?;
+    Ok(write_as!(config.output, report, out))
+}
+
+fn confirms(trash: &Trash) -> bool {
+    let question =
+        format!("Removed tags that can be brought back: {}. Throw them away for good? [y/N] ", trash.tags());
+    let mut said = String::new();
+    let asked = io::stderr().write_all(question.as_bytes()).and_then(|()| io::stdin().read_line(&mut said));
+    asked.is_ok() && matches!(said.trim(), "y" | "Y" | "yes")
 }
 
 fn run(config: &Config) -> anyhow::Result<ExitCode> {
@@ -127,8 +203,12 @@ fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
 
 /// Writes asked-for data to stdout.
 fn answer(text: &str) -> anyhow::Result<ExitCode> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(text: &[u8]) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
-    no_matter_who_reads(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+    no_matter_who_reads(stdout.write_all(text).and_then(|()| stdout.flush()))
 }
 
 /// A reader that has seen enough is no failure.

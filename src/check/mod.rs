@@ -9,4 +9,5 @@ mod words;
 pub use finding::{Finding, FindingCode, FindingSeverity};
 pub use judge::{Limits, judge};
 pub use repair::repair;
+pub(crate) use verify::lacking;
 pub use verify::{Broken, links, verify};

@@ -71,7 +71,8 @@ pub fn links(inventory: &Inventory) -> impl Iterator<Item = Place> {
     })
 }
 
-fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(Id, String)> {
+/// What an image lacks to be pulled from its repository, each with the words for it.
+pub(crate) fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(Id, String)> {
     let mut lacks = Vec::new();
     let linked = |id: Id, links: &[Id]| links.binary_search(&id).is_ok();
     let digest = |id: Id| inventory.digest(id);
@@ -168,6 +169,7 @@ mod tests {
             revisions: sorted(["index", "image", "referrer"]),
             layers: sorted(["cache", "config", "one", "two"]),
             aliases: Vec::new(),
+            undoable: Vec::new(),
             in_doubt: false,
         };
         Stock {

@@ -12,7 +12,7 @@ use super::access::PASSWORD;
 use crate::cli::Cli;
 
 /// Variables with these beginnings are the janitor's own.
-const OURS: [&str; 3] = ["JANITOR_", "GC_", "KEEP_"];
+const OURS: [&str; 4] = ["JANITOR_", "GC_", "KEEP_", "UNDO_"];
 
 /// Reads all variables.
 pub(super) fn read() -> BTreeMap<String, OsString> {
@@ -94,6 +94,7 @@ mod tests {
             "DRY_RUNN",
             "RUN_ONCEE",
             "GC_GRCE",
+            "UNDO_WINDOWS",
             "JANITOR_JOB",
             "dry_run",
             "janitor_jobs",

@@ -17,7 +17,10 @@ use jiff::SignedDuration;
 pub use check::{CheckConfig, Deep};
 pub use refusal::ConfigError;
 
-use crate::cli::{Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, Settings};
+use crate::cli::{
+    Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, RestoreArguments, Settings, TrashCommand,
+};
+use crate::model::{RepoName, TagName};
 use crate::policy::Policy;
 use crate::probe::Access;
 
@@ -35,6 +38,8 @@ pub struct Config {
     pub grace: SignedDuration,
     /// What a sweep may do without being told twice.
     pub guards: Guards,
+    /// How long removed tags can be brought back.
+    pub undo_window: SignedDuration,
     /// Whether nothing is to be changed.
     pub dry_run: bool,
     /// Whether to end after one sweep.
@@ -100,6 +105,17 @@ pub struct Quiet {
     pub patience: Duration,
 }
 
+/// Which removed tags are to be brought back.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// These, or all of the sweep's when there is none.
+    pub tags: Vec<(RepoName, TagName)>,
+    /// What this sweep removed; otherwise what was removed last.
+    pub sweep: Option<String>,
+    /// Whether one takes the place of a tag that exists again.
+    pub overwrite: bool,
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Asked {
@@ -109,6 +125,12 @@ pub enum Asked {
     Check(Box<CheckConfig>),
     /// A look at the loop's sign of life, in this file.
     Health(PathBuf),
+    /// A list of what can be brought back.
+    Trash(Box<Config>),
+    /// To throw all of it away; without a question when told so.
+    EmptyTrash(Box<Config>, bool),
+    /// To bring removed tags back.
+    Restore(Box<Config>, Wanted),
     /// Something that has its answer already, such as `--help`.
     Answered(clap::Error),
 }
@@ -129,12 +151,27 @@ impl Config {
             Err(error) => Err(ConfigError::from_clap(&error, &environment)),
             Ok(cli) => {
                 environment::refuse_misspelt(&environment)?;
+                let config = |settings: Settings| {
+                    Ok::<_, ConfigError>(Box::new(Self::resolve(settings, &environment)?))
+                };
+                // What is asked for on the spot is answered there.
+                let told = |settings: Settings| {
+                    let settings =
+                        Settings { output: settings.output.or(Some(OutputFormat::Text)), ..settings };
+                    config(settings)
+                };
                 Ok(match cli.command {
+                    None => Asked::Sweep(config(cli.settings)?),
+                    Some(Command::Health) => Asked::Health(cli.settings.heartbeat),
                     Some(Command::Check(check)) => {
                         Asked::Check(Box::new(CheckConfig::resolve(check, cli.settings)))
                     }
-                    Some(Command::Health) | None => {
-                        Asked::Sweep(Box::new(Self::resolve(cli.settings, &environment)?))
+                    Some(Command::Trash { command: None }) => Asked::Trash(told(cli.settings)?),
+                    Some(Command::Trash { command: Some(TrashCommand::Empty { yes }) }) => {
+                        Asked::EmptyTrash(told(cli.settings)?, yes)
+                    }
+                    Some(Command::Restore(RestoreArguments { tags, sweep, overwrite })) => {
+                        Asked::Restore(told(cli.settings)?, Wanted { tags, sweep, overwrite })
                     }
                 })
             }
@@ -170,6 +207,7 @@ impl Config {
                 max_remove_percent: settings.max_remove_percent,
                 accept_losses: settings.accept_losses,
             },
+            undo_window: SignedDuration::try_from(settings.undo_window).unwrap_or(SignedDuration::MAX),
             dry_run: settings.dry_run,
             run_once: settings.run_once,
             interval: settings.interval_secs,

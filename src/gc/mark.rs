@@ -15,10 +15,10 @@ pub struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    /// The graph of a repository's tags and revisions.
+    /// The graph of a repository's roots and revisions.
     pub fn of(repository: &Repository, manifests: &'a HashMap<Id, Manifest>) -> Self {
         let mut graph = Self { manifests, referrers: HashMap::new() };
-        for manifest in repository.tagged().chain(repository.revisions.iter().copied()) {
+        for manifest in repository.roots().chain(repository.revisions.iter().copied()) {
             graph.add(manifest);
         }
         graph
@@ -61,7 +61,9 @@ impl<'a> Graph<'a> {
 pub enum Fate {
     /// Nothing references it.
     Garbage,
-    /// Only manifests that are kept for their age reference it.
+    /// Only removed images that can be brought back reference it.
+    Undoable,
+    /// Manifests that are kept for their age reference it.
     Held,
     /// A kept image references it.
     Kept,
@@ -92,7 +94,7 @@ impl Marks {
     }
 }
 
-/// Marks every blob, from every tag and every revision in place: the stock collector takes every
+/// Marks every blob, from every tag, removed or not, and every revision in place: the stock collector takes every
 /// revision for a root, and whatever it keeps is kept here too.
 pub fn blobs(inventory: &Inventory) -> Marks {
     let slot = slots(inventory);
@@ -100,9 +102,10 @@ pub fn blobs(inventory: &Inventory) -> Marks {
     for repository in &inventory.repositories {
         let graph = Graph::of(repository, &inventory.manifests);
         let reached = graph.closure(repository.tagged());
-        let untagged = repository.revisions.iter().copied().filter(|revision| !reached.contains(revision));
-        let held = graph.closure(untagged);
-        for (manifests, fate) in [(held, Fate::Held), (reached, Fate::Kept)] {
+        let undoable = graph.closure(repository.undoable.iter().copied());
+        let is_root = |revision: &Id| !reached.contains(revision) && !undoable.contains(revision);
+        let held = graph.closure(repository.revisions.iter().copied().filter(is_root));
+        for (manifests, fate) in [(undoable, Fate::Undoable), (held, Fate::Held), (reached, Fate::Kept)] {
             for manifest in manifests {
                 for slot in references(inventory, manifest).filter_map(&slot) {
                     fates[slot] = fates[slot].max(fate);
@@ -131,6 +134,36 @@ pub fn holders(inventory: &Inventory, going: &[Revision]) -> Vec<Holder> {
     holders
 }
 
+/// For each removed tag that is held for undo, the bytes of the blobs that nothing else holds.
+pub fn held_alone(inventory: &Inventory, marks: &Marks) -> Vec<u64> {
+    let slot = slots(inventory);
+    let tags = &inventory.undo.tags;
+    // No holder yet, one, or several.
+    let mut holders: Vec<Option<Option<usize>>> = vec![None; inventory.digests.slots()];
+    let mut first = 0;
+    for of_one in tags.chunk_by(|a, b| a.repository == b.repository) {
+        if let Some(at) = inventory.position(&of_one[0].repository) {
+            let graph = Graph::of(&inventory.repositories[at], &inventory.manifests);
+            for (tag, number) in of_one.iter().zip(first..) {
+                for manifest in graph.closure([tag.manifest]) {
+                    for slot in references(inventory, manifest).filter_map(&slot) {
+                        let holder = holders[slot].get_or_insert(Some(number));
+                        *holder = holder.filter(|it| *it == number);
+                    }
+                }
+            }
+        }
+        first += of_one.len();
+    }
+    let mut alone = vec![0_u64; tags.len()];
+    for blob in inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Undoable) {
+        if let Some(Some(Some(number))) = blob.slot().map(|slot| holders[slot]) {
+            alone[number] = alone[number].saturating_add(inventory.sizes.of(*blob));
+        }
+    }
+    alone
+}
+
 /// The slot of the blob that a reference leads to.
 fn slots(inventory: &Inventory) -> impl Fn(Id) -> Option<usize> {
     let repositories = inventory.repositories.iter();
@@ -147,7 +180,9 @@ fn references(inventory: &Inventory, manifest: Id) -> impl Iterator<Item = Id> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Descriptor, Digest, Document, Tag, TagState};
+    use std::sync::Arc;
+
+    use crate::model::{Descriptor, Digest, Document, Tag, TagState, UndoSweep, Undoable};
     use proptest::prelude::*;
 
     fn digest(letter: char) -> Digest {
@@ -176,6 +211,7 @@ mod tests {
             revisions,
             layers: Vec::new(),
             aliases: Vec::new(),
+            undoable: Vec::new(),
             in_doubt: false,
         }
     }
@@ -288,6 +324,44 @@ mod tests {
             let expected = if letter == 'g' { Fate::Garbage } else { Fate::Held };
             assert_eq!(fate, expected, "{letter}");
         }
+    }
+
+    #[test]
+    fn a_removed_tag_keeps_its_image_and_holds_alone_what_nothing_else_does() {
+        let undoable = |name: &str, images: &str| Repository {
+            name: name.parse().unwrap(),
+            undoable: images.chars().map(digest).collect(),
+            ..repository(images)
+        };
+        let told = |repositories: &[Repository<Digest>]| {
+            let mut inventory = shared(repositories);
+            let sweep = Arc::new(UndoSweep { id: "s".into(), removed_at: jiff::Timestamp::UNIX_EPOCH });
+            for at in 0..inventory.repositories.len() {
+                let repository = &inventory.repositories[at];
+                let tags = repository.undoable.iter().map(|manifest| Undoable {
+                    sweep: Arc::clone(&sweep),
+                    repository: repository.name.clone(),
+                    tag: "v1".parse().unwrap(),
+                    manifest: *manifest,
+                    pushed_at: jiff::Timestamp::UNIX_EPOCH,
+                });
+                inventory.undo.tags.extend(tags);
+            }
+            let marks = super::blobs(&inventory);
+            let fate = |letter| marks.fate(inventory.digests.id(&digest(letter)).unwrap());
+            ("ABIabsg".chars().map(fate).collect::<Vec<_>>(), held_alone(&inventory, &marks))
+        };
+        let (g, u, h) = (Fate::Garbage, Fate::Undoable, Fate::Held);
+        // A manifest is 10 bytes, a layer 1.
+        assert_eq!(told(&[undoable("a", "A")]), (vec![u, g, g, u, g, u, g], vec![12]));
+        assert_eq!(
+            told(&[undoable("a", "A"), undoable("b", "B")]),
+            (vec![u, u, g, u, u, u, g], vec![11, 11])
+        );
+        assert_eq!(told(&[undoable("a", "I")]), (vec![u, u, u, u, u, u, g], vec![33]));
+        // What an untagged manifest needs as well is not held by the removed tag.
+        let b = Repository { name: "b".parse().unwrap(), ..repository("B") };
+        assert_eq!(told(&[undoable("a", "A"), b]), (vec![u, h, g, u, h, h, g], vec![11]));
     }
 
     #[test]

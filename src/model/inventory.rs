@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Digest, Digests, Id, Manifest, Place, Problem, RepoName, Severity, Sizes, TagName};
+use super::{Digest, Digests, Id, Manifest, Place, Problem, RepoName, Severity, Sizes, TagName, UndoTrash};
 
 /// What one look at the store found.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Inventory {
     pub blobs: Vec<Id>,
     /// How large blobs are, as far as that is known.
     pub sizes: Sizes,
+    /// Removed tags that can be brought back.
+    pub undo: UndoTrash,
     /// Everything that was not as expected.
     pub problems: Vec<Problem>,
 }
@@ -38,6 +40,8 @@ pub struct Repository<D = Id> {
     /// Layer links under another algorithm than the blob is stored under: what they are named after,
     /// and the blob. A push of a sha512 layer makes these.
     pub aliases: Vec<(D, D)>,
+    /// What removed tags name that can be brought back. These are roots as a tag's are, and nothing else.
+    pub undoable: Vec<D>,
     /// Whether a root of this repository is in doubt; then it loses none of its tags.
     pub in_doubt: bool,
 }
@@ -90,6 +94,11 @@ impl Repository {
         self.tags.iter().filter_map(Tag::digest)
     }
 
+    /// Whatever keeps manifests: what its tags name, and what those name that can be brought back.
+    pub fn roots(&self) -> impl Iterator<Item = Id> {
+        self.tagged().chain(self.undoable.iter().copied())
+    }
+
     /// The blob that a reference means: itself, or what a layer link of another algorithm leads to.
     pub fn resolve(&self, reference: Id) -> Id {
         let alias = self.aliases.iter().find(|(alias, _)| *alias == reference);
@@ -117,6 +126,18 @@ impl Inventory {
     /// A digest by its number.
     pub fn digest(&self, id: Id) -> Digest {
         self.digests.get(id)
+    }
+
+    /// Has the repositories hold what the undo trash holds of them.
+    pub fn hold_undoable(&mut self) {
+        for repository in &mut self.repositories {
+            repository.undoable.clear();
+        }
+        for at in 0..self.undo.tags.len() {
+            if let Some(position) = self.position(&self.undo.tags[at].repository) {
+                self.repositories[position].undoable.push(self.undo.tags[at].manifest);
+            }
+        }
     }
 
     /// What is left to tell by, once everything is decided and done.
@@ -179,8 +200,9 @@ impl Repository<Digest> {
             ids.sort_unstable();
             ids
         };
-        let (revisions, layers) = (all(&self.revisions), all(&self.layers));
+        let (revisions, layers, undoable) = (all(&self.revisions), all(&self.layers), all(&self.undoable));
         let aliases = self.aliases.iter().map(|(a, b)| (digests.intern(a), digests.intern(b))).collect();
-        Repository { name: self.name.clone(), tags, revisions, layers, aliases, in_doubt: self.in_doubt }
+        let (name, in_doubt) = (self.name.clone(), self.in_doubt);
+        Repository { name, tags, revisions, layers, aliases, undoable, in_doubt }
     }
 }

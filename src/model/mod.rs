@@ -14,6 +14,7 @@ mod problem;
 mod scratch;
 mod sizes;
 mod survey;
+mod undo;
 
 pub use age::{BlobAge, LinkAge};
 pub use counts::Counts;
@@ -31,3 +32,4 @@ pub use sizes::Sizes;
 pub use survey::{
     BlobState, LinkState, ManifestState, OddKind, Oddity, Survey, Surveyed, SurveyedTag, Upload,
 };
+pub use undo::{UndoSweep, UndoTrash, Undoable};

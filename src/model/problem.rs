@@ -56,6 +56,8 @@ pub enum Code {
     StoreShrank,
     /// Blobs were collected beside pushes.
     NotQuiet,
+    /// What the trash holds for undo cannot be brought back.
+    Undo,
     /// The collector could not be trusted, started, or finished.
     Collector,
 }
@@ -81,6 +83,7 @@ impl Code {
             Self::NoMemory => "no-memory",
             Self::StoreShrank => "store-shrank",
             Self::NotQuiet => "not-quiet",
+            Self::Undo => "undo",
             Self::Collector => "collector",
         }
     }

@@ -123,6 +123,7 @@ mod tests {
             revisions: Vec::new(),
             layers: vec![Digest::of(b"canary")],
             aliases: Vec::new(),
+            undoable: Vec::new(),
             in_doubt: false,
         };
         assert_eq!(Scratch::left_in(&bare), Some(scratch()));

@@ -109,7 +109,28 @@ pub fn without_revisions(mut inventory: Inventory, gone: impl IntoIterator<Item 
     inventory
 }
 
-/// Repositories without a tag, and without a revision but those that are `going`: with their layer
+/// The inventory with the manifests that taken tags named held for undo.
+#[must_use]
+pub fn held_for_undo(mut inventory: Inventory, tags: &[Expected]) -> Inventory {
+    for Revision { repository, manifest } in named_by(&inventory, tags) {
+        inventory.repositories[repository as usize].undoable.push(manifest);
+    }
+    inventory
+}
+
+/// The inventory without what some tags held for undo, which are back in their places.
+#[must_use]
+pub fn not_held_for_undo(mut inventory: Inventory, tags: &[Expected]) -> Inventory {
+    for Revision { repository, manifest } in named_by(&inventory, tags) {
+        let undoable = &mut inventory.repositories[repository as usize].undoable;
+        if let Some(at) = undoable.iter().rposition(|it| *it == manifest) {
+            undoable.remove(at);
+        }
+    }
+    inventory
+}
+
+/// Repositories without a tag, removed or not, and without a revision but those that are `going`: with their layer
 /// links, they are candidates for removal.
 pub fn empty_repositories(
     inventory: &Inventory,
@@ -121,7 +142,10 @@ pub fn empty_repositories(
         revisions.any(|manifest| !going.contains(&Revision { repository: at, manifest: *manifest }))
     };
     let empty = |(at, repository): &(u32, &Repository)| {
-        repository.tags.is_empty() && !repository.in_doubt && !stays(*at, repository)
+        repository.tags.is_empty()
+            && repository.undoable.is_empty()
+            && !repository.in_doubt
+            && !stays(*at, repository)
     };
     (0..).zip(&inventory.repositories).filter(empty).map(|(_, repository)| repository).collect()
 }

@@ -51,7 +51,8 @@ pub fn expected(inventory: &Inventory, remove: &[(Revision, Timestamp)]) -> Vec<
     remove.iter().map(expected).collect()
 }
 
-/// The revisions that no tag reaches and no tagged artifact serves, sorted by place.
+/// The revisions that no tag reaches, nor one that can be brought back, and that no tagged artifact serves,
+/// sorted by place.
 ///
 /// `removed` are what tags named that this sweep took away and that are no longer in the inventory,
 /// sorted by repository.
@@ -61,8 +62,8 @@ pub fn unreachable(inventory: &Inventory, removed: &[Revision]) -> Vec<Candidate
         let graph = Graph::of(repository, &inventory.manifests);
         // An artifact's tag that is kept for its age would else count as an image in the next sweep,
         // and take the place of another.
-        let subjects = repository.tagged().filter_map(|it| inventory.manifests.get(&it)?.subject());
-        let kept = graph.closure(repository.tagged().chain(subjects));
+        let subjects = repository.roots().filter_map(|it| inventory.manifests.get(&it)?.subject());
+        let kept = graph.closure(repository.roots().chain(subjects));
         let mut unreached: Vec<Id> =
             repository.revisions.iter().copied().filter(|revision| !kept.contains(revision)).collect();
         if unreached.is_empty() {

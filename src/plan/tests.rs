@@ -59,6 +59,7 @@ fn repository(name: &str, tags: &[&str], revisions: &[&str]) -> Repository<Diges
         revisions,
         layers: Vec::new(),
         aliases: Vec::new(),
+        undoable: Vec::new(),
         in_doubt: false,
     }
 }
@@ -356,6 +357,29 @@ fn a_repository_is_empty_without_tags_and_manifests_unless_in_doubt() {
     let empty: Vec<&str> =
         empty_repositories(&inventory, []).into_iter().map(|it| it.name.as_str()).collect();
     assert_eq!(empty, ["a", "b"]);
+}
+
+#[test]
+fn what_a_removed_tag_reaches_stays_as_long_as_it_can_be_brought_back() {
+    let specs = ["i=one,two", "one", "two", "s>one", "three"];
+    let all = ["i", "one", "two", "s", "three"];
+    let before = || inventory(&[repository("a", &["v1=i"], &all), repository("b", &[], &["one"])], &specs);
+    let gone = [removed("a", "v1", "i")];
+    let names = |inventory: &Inventory| -> Vec<Place> {
+        unreachable(inventory, &[]).iter().map(|it| inventory.place(it.revision)).collect()
+    };
+    let held = without(held_for_undo(before(), &gone), &gone);
+    assert_eq!(names(&held), [revision("a", "three"), revision("b", "one")], "of another repository it goes");
+    assert_eq!(names(&not_held_for_undo(held, &gone)).len(), all.len() + 1);
+}
+
+#[test]
+fn a_repository_whose_tags_can_be_brought_back_is_not_empty() {
+    let a = Repository { undoable: vec![digest("x")], ..repository("a", &[], &[]) };
+    let inventory = inventory(&[a, repository("b", &[], &[])], &[]);
+    let empty: Vec<&str> =
+        empty_repositories(&inventory, []).into_iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(empty, ["b"]);
 }
 
 /// Blobs by name, last touched some minutes ago.

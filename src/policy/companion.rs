@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Algorithm, Digest, Id, Inventory, Manifest, Repository, Tag};
+use crate::model::{Algorithm, Digest, Id, Inventory, Manifest, Repository, Tag, TagName};
 
 /// The image that a companion tag serves.
 #[derive(Debug)]
@@ -53,6 +53,11 @@ impl Companions {
     pub(super) fn subject(&self, at: usize) -> Option<&Subject> {
         self.0[at].as_deref()
     }
+}
+
+/// The image that a companion tag serves by its name.
+pub fn image_served(tag: &TagName) -> Option<Digest> {
+    by_name(tag.as_str()).map(|name| name.image)
 }
 
 /// What a companion tag's name says.

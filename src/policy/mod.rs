@@ -12,6 +12,7 @@ use std::ops::Range;
 use jiff::{SignedDuration, Timestamp};
 use smallvec::{SmallVec, smallvec};
 
+pub use companion::image_served as companion_of;
 pub use reason::Reason;
 
 use crate::gc::mark::Graph;

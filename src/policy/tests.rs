@@ -92,6 +92,7 @@ impl Fixture {
             revisions: self.revisions.clone(),
             layers: Vec::new(),
             aliases: Vec::new(),
+            undoable: Vec::new(),
             in_doubt: self.in_doubt,
         };
         repository.revisions.sort_unstable();

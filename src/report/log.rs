@@ -42,6 +42,14 @@ pub fn log(report: &SweepReport) {
             _ => info!("collector: {line}"),
         }
     }
+    if let Some(undo) = report.undo.as_ref().filter(|undo| undo.tags > 0) {
+        let until = undo.last_due.map_or_else(String::new, |at| format!(" until {}", time(at)));
+        info!(
+            "{} can be brought back{until}: {} held by nothing else",
+            count(undo.tags, "removed tag"),
+            bytes(undo.bytes)
+        );
+    }
     let totals = &report.totals;
     let held = match (totals.bytes_held, totals.held_until) {
         (0, _) => String::new(),

@@ -3,7 +3,9 @@
 pub mod check;
 pub mod failure;
 pub mod log;
+pub mod restore;
 pub mod table;
+pub mod trash;
 mod words;
 
 use std::io;
@@ -41,6 +43,9 @@ pub struct SweepReport {
     pub repositories: Vec<RepositoryReport>,
     /// How the blobs fared.
     pub collection: CollectionReport,
+    /// What is held for undo; absent while `UNDO_WINDOW` is zero and nothing is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<UndoReport>,
     /// Kept tags that do not pull whole.
     pub broken: Vec<Broken>,
     /// Everything else that a person should know.
@@ -188,6 +193,23 @@ pub enum CollectionStatus {
     Refused,
     /// It failed, or is missing.
     Failed,
+}
+
+/// What is held for undo after a sweep. In an audit, what would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UndoReport {
+    /// Removed tags that can be brought back.
+    pub tags: usize,
+    /// Bytes of the blobs that nothing but those tags holds.
+    pub bytes: u64,
+    /// Removed tags that went for good, their time being over.
+    pub tags_expired: usize,
+    /// When the first of those that are held goes: the first sweep after this takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_due: Option<Timestamp>,
+    /// When the last goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_due: Option<Timestamp>,
 }
 
 /// A stage of a sweep.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::words::{self, bytes, count, millis, time};
 use super::{CollectionStatus, Decision, Outcome, RepositoryReport, Stage, Status, SweepReport};
-use crate::model::Severity;
+use crate::model::{Problem, Severity};
 
 /// How many kept tags of a repository are named; all that go always are.
 const KEPT_NAMED: usize = 3;
@@ -138,8 +138,35 @@ fn totals(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
         });
         writeln!(out, "           {} more that nothing kept needs{when}", bytes(totals.bytes_held))?;
     }
+    undo(report, out)?;
     let detail = report.collection.detail.replace('\n', "\n           ");
     writeln!(out, "collector  {detail}")
+}
+
+fn undo(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
+    let Some(undo) = &report.undo else { return Ok(()) };
+    if undo.tags_expired > 0 {
+        let go = if report.dry_run { "would go" } else { "went" };
+        writeln!(
+            out,
+            "undo       {} {go} for good, UNDO_WINDOW being over",
+            count(undo.tags_expired, "removed tag")
+        )?;
+    }
+    let (true, Some(first), Some(last)) = (undo.tags > 0, undo.first_due, undo.last_due) else {
+        return Ok(());
+    };
+    let when = if first == last {
+        format!("until {}", time(last))
+    } else {
+        format!("the first until {}, the last until {}", time(first), time(last))
+    };
+    writeln!(
+        out,
+        "undo       {} can be brought back (janitor trash), {when}; {} held by nothing else",
+        count(undo.tags, "removed tag"),
+        bytes(undo.bytes)
+    )
 }
 
 fn troubles(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
@@ -154,19 +181,7 @@ fn troubles(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "    {}", broken.remedy)?;
         }
     }
-    if !report.findings.is_empty() {
-        writeln!(out)?;
-        for finding in &report.findings {
-            let severity = match finding.severity {
-                Severity::Note => "note",
-                Severity::Warning => "warning",
-                Severity::Doubt => "doubt",
-                Severity::Error => "error",
-            };
-            writeln!(out, "{severity}: {}: {}", finding.path, finding.cause)?;
-            writeln!(out, "  {}", finding.remedy)?;
-        }
-    }
+    findings(&report.findings, out)?;
     let verdict = match (report.status, report.collection.status) {
         (Status::Done | Status::Audit, _) => return Ok(()),
         (Status::Refused, _) if report.dry_run => "a guard would refuse this; see above",
@@ -176,6 +191,24 @@ fn troubles(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
         _ => "not everything could be done; see above",
     };
     writeln!(out, "\n{verdict} (exit code {})", report.exit_code)
+}
+
+/// What a person should know, each with what to do.
+pub(super) fn findings(findings: &[Problem], out: &mut impl Write) -> io::Result<()> {
+    if !findings.is_empty() {
+        writeln!(out)?;
+    }
+    for finding in findings {
+        let severity = match finding.severity {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Doubt => "doubt",
+            Severity::Error => "error",
+        };
+        writeln!(out, "{severity}: {}: {}", finding.path, finding.cause)?;
+        writeln!(out, "  {}", finding.remedy)?;
+    }
+    Ok(())
 }
 
 fn stages(report: &SweepReport) -> String {

@@ -127,6 +127,7 @@ fn eventful() -> SweepReport {
                 ],
             ),
         ],
+        undo: None,
         collection: CollectionReport {
             engine: "registry",
             status: CollectionStatus::Done,
@@ -172,6 +173,15 @@ fn eventful() -> SweepReport {
 }
 
 /// The audit of the same store.
+/// With removed tags that can be brought back, of two sweeps.
+fn held() -> SweepReport {
+    let mut report = quiet();
+    let due = |hour: i64| Timestamp::from_second(1_790_000_000 + 3600 * hour).ok();
+    report.undo =
+        Some(UndoReport { tags: 3, bytes: 5 << 20, tags_expired: 1, first_due: due(0), last_due: due(5) });
+    report
+}
+
 fn audit() -> SweepReport {
     let mut report = eventful();
     report.dry_run = true;
@@ -248,6 +258,7 @@ fn tables() {
     insta::assert_snapshot!("eventful_table", rendered(&eventful()));
     insta::assert_snapshot!("audit_table", rendered(&audit()));
     insta::assert_snapshot!("quiet_table", rendered(&quiet()));
+    insta::assert_snapshot!("held_table", rendered(&held()));
 }
 
 #[test]
@@ -255,6 +266,7 @@ fn log_lines() {
     insta::assert_snapshot!("eventful_log", logged(&eventful()));
     insta::assert_snapshot!("audit_log", logged(&audit()));
     insta::assert_snapshot!("quiet_log", logged(&quiet()));
+    insta::assert_snapshot!("held_log", logged(&held()));
 }
 
 #[test]

@@ -15,6 +15,8 @@
 //! janitor/
 //!   lock, holder.json, probe, reserve, last-sweep.json
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
+//!   trash/undo/<sweep>/repositories/<name>/…         removed tags that can be brought back
+//!   trash/undo/<sweep>/removed.json, reasons.json    when, and why
 //!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
 //!   trash/mended/<run>/blobs/…                       damaged bytes that a repair moved aside
 //! ```
@@ -59,12 +61,23 @@ pub(super) const PENDING: &str = "trash/pending";
 /// Below [`JANITOR`]: what a repair moved aside, for a person to delete.
 pub(super) const MENDED: &str = "trash/mended";
 /// Below [`JANITOR`].
+pub(super) const UNDO: &str = "trash/undo";
+/// Below a sweep in [`UNDO`]: when it removed what lies beside it.
+pub(super) const REMOVED: &str = "removed.json";
+/// Below a sweep in [`UNDO`]: why it removed what lies beside it.
+pub(super) const REASONS: &str = "reasons.json";
+/// Below [`JANITOR`].
 pub(super) const CONDEMNED: &str = "trash/condemned";
 
 /// A link file holds one digest, at most `sha512:` and 128 digits.
 pub(super) const LINK_MAX_BYTES: u64 = 256;
 /// The largest manifest that the registry takes (`maxManifestBodySize`, distribution 2.8 and 3.x).
 pub(super) const MANIFEST_MAX_BYTES: u64 = 4 << 20;
+
+/// Whether a file beside a sweep's removed tags tells of them.
+pub(super) fn is_record(name: &str) -> bool {
+    [REMOVED, REASONS].contains(&name.strip_suffix(".new").unwrap_or(name))
+}
 
 /// Below the registry's tree.
 pub(super) fn repository(name: &RepoName) -> String {

@@ -5,6 +5,7 @@ mod blobs;
 mod canary;
 mod clock;
 mod hash;
+mod hold;
 mod io;
 mod layout;
 mod links;
@@ -20,6 +21,7 @@ mod scaffold;
 mod scan;
 mod survey;
 mod trash;
+mod undo;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +39,7 @@ pub use pin::Pins;
 pub use quiet::{OwnTouches, Trace};
 pub use scan::{Look, WRITE_IN_PROGRESS};
 pub use trash::{Batch, Leftovers, Taken};
+pub use undo::{RemovedReason, RemovedTag};
 
 /// Why a directory cannot be worked on as a registry's store.
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,9 @@
 
 use std::io::{self, Write as _};
 
+use jiff::Timestamp;
 use rayon::prelude::*;
-use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
 use super::io::{Attributes, Dir, Io, Kind, Op};
@@ -143,6 +144,18 @@ fn own_like(io: &Io, dir: &Dir, name: &str, like: &Attributes) -> io::Result<()>
         })?;
     }
     Ok(())
+}
+
+/// Sets a file's mtime, and writes it through to the storage.
+pub(super) fn set_modified(io: &Io, dir: &Dir, name: &str, at: Timestamp) -> io::Result<()> {
+    let seconds = Timespec { tv_sec: at.as_second(), tv_nsec: at.subsec_nanosecond().into() };
+    let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    io.run(Op::Write, dir.path(), name, || {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::openat(dir.fd(), name, flags, Mode::empty())?;
+        fs::futimens(&file, &Timestamps { last_access: unchanged, last_modification: seconds })?;
+        Ok(fs::fsync(&file)?)
+    })
 }
 
 /// Opens a file for locking, making it when it is not there.

@@ -25,6 +25,23 @@ impl Store {
         }
     }
 
+    /// Writes one of the janitor's own files, at the expense of the reserve where the disk is full.
+    pub(super) fn write_with_room(
+        &self,
+        lock: &StoreLock,
+        dir: &Dir,
+        name: &str,
+        content: &[u8],
+    ) -> io::Result<()> {
+        match mutate::write_whole(&self.io, dir, name, content) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                mutate::give_up(&self.io, &lock.dir, layout::RESERVE)?;
+                mutate::write_whole(&self.io, dir, name, content)
+            }
+            written => written,
+        }
+    }
+
     /// Makes directories below the janitor's own, at the expense of the reserve where the disk is
     /// full.
     pub(super) fn make_room_and_dirs(&self, lock: &StoreLock, path: &str) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //!
 //! - `pending/<sweep>/…` was taken away and may still come back. After a crash all of it is put
 //!   back, and the next sweep decides anew.
+//! - `undo/<sweep>/…` passed the second look, and can be brought back by hand. Only tags are there.
 //! - `condemned/<sweep>/…` passed the second look. One rename makes the step from the one to the
 //!   other, so a half-deleted thing is never mistaken for one to put back.
 
@@ -57,15 +58,22 @@ struct Found {
 /// One sweep's part of the trash.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    store: &'a Store,
-    lock: &'a StoreLock,
+    pub(super) store: &'a Store,
+    pub(super) lock: &'a StoreLock,
     id: String,
+    /// Where tags go: where they are to be held for undo, they leave it by another way than the rest.
+    pub(super) tags_id: String,
 }
 
 impl Store {
     /// Begins a batch; nothing is made in the store before something is taken.
     pub fn batch<'a>(&'a self, lock: &'a StoreLock, sweep: &str) -> Batch<'a> {
-        Batch { store: self, lock, id: sweep.to_owned() }
+        Batch { store: self, lock, id: sweep.to_owned(), tags_id: sweep.to_owned() }
+    }
+
+    /// Begins a batch whose tags are to be held for undo.
+    pub fn batch_with_undo<'a>(&'a self, lock: &'a StoreLock, sweep: &str) -> Batch<'a> {
+        Batch { id: format!("{sweep}-rest"), ..self.batch(lock, sweep) }
     }
 
     /// Puts back what an interrupted sweep had taken, and finishes deleting what it had condemned.
@@ -77,8 +85,8 @@ impl Store {
         for sweep in self.trash_entries(lock, layout::PENDING, &mut left.problems) {
             let batch = self.batch(lock, &sweep);
             let mut found = Found::default();
-            if let Err(error) = self.find_places(lock, &batch.pending(""), "", &mut found) {
-                left.problems.push(failed(&batch.pending(""), &error));
+            if let Err(error) = self.find_places(lock, &batch.pending(), "", &mut found) {
+                left.problems.push(failed(&batch.pending(), &error));
                 continue;
             }
             let Found { mut places, unknown } = found;
@@ -88,7 +96,7 @@ impl Store {
                 severity: Severity::Doubt,
                 code: Code::OddName,
                 repository: None,
-                path: format!("{}/{}/{path}", layout::JANITOR, batch.pending("")),
+                path: format!("{}/{}/{path}", layout::JANITOR, batch.pending()),
                 cause: "an interrupted sweep left it, and this version does not know where it belongs".into(),
                 remedy: "run the version of the janitor that left it, or move it out of the trash".into(),
             }));
@@ -107,6 +115,15 @@ impl Store {
         Ok(left)
     }
 
+    /// Whether an interrupted sweep has left this, and the next sweep puts it back. Changes nothing.
+    pub fn is_pending(&self, place: &Place) -> bool {
+        let pending = format!("{}/{}", layout::JANITOR, layout::PENDING);
+        let Ok(dir) = self.io.open_dir(&self.data, &pending) else { return false };
+        let path = |sweep: &str| format!("{sweep}/{}/{}", layout::parent(place), layout::file_name(place));
+        let sweeps = self.io.list(&dir).unwrap_or_default();
+        sweeps.iter().any(|sweep| self.io.stat(&dir, &path(&sweep.name)).is_ok())
+    }
+
     /// How many interrupted sweeps have left something that the next sweep puts back. Changes nothing.
     pub fn unsettled(&self) -> usize {
         let pending = format!("{}/{}", layout::JANITOR, layout::PENDING);
@@ -114,7 +131,7 @@ impl Store {
         listed.map_or(0, |entries| entries.len())
     }
 
-    fn delete_condemned(
+    pub(super) fn delete_condemned(
         &self,
         lock: &StoreLock,
         problems: &mut Vec<Problem>,
@@ -174,6 +191,7 @@ impl Store {
             match layout::place(&below) {
                 Some(place) => found.places.push(place),
                 None if entry.kind == Kind::Dir => self.find_places(lock, base, &below, found)?,
+                None if layout::is_record(&below) => {}
                 None => found.unknown.push(below),
             }
         }
@@ -193,7 +211,7 @@ impl Batch<'_> {
             }
             let parent = layout::parent(&group[0].place);
             let opened = self.store.io.open_dir(&self.store.root, &parent).and_then(|from| {
-                let to = self.pending(&parent);
+                let to = self.pending_parent(&group[0].place);
                 self.store.make_room_and_dirs(self.lock, &to)?;
                 Ok((from, self.store.io.open_dir(&self.lock.dir, &to)?))
             });
@@ -260,7 +278,7 @@ impl Batch<'_> {
         let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
         let group = |group: &&[Expected]| -> Result<Vec<io::Result<bool>>, Interrupted> {
             stop.check()?;
-            let dir = self.store.io.open_dir(&self.lock.dir, &self.pending(&layout::parent(&group[0].place)));
+            let dir = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(&group[0].place));
             let look = |expected| match &dir {
                 Ok(dir) => match self.check(dir, expected) {
                     Checked::AsExpected => Ok(true),
@@ -288,7 +306,7 @@ impl Batch<'_> {
             stop.check()?;
             let parent = layout::parent(&group[0]);
             let open = || {
-                let from = self.store.io.open_dir(&self.lock.dir, &self.pending(&parent))?;
+                let from = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(&group[0]))?;
                 let to = match self.store.io.open_dir(&self.store.root, &parent) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         mutate::make_dirs(&self.store.io, &self.store.root, &parent)?;
@@ -320,15 +338,27 @@ impl Batch<'_> {
     /// # Errors
     /// Whatever the system says; then everything stays pending.
     pub fn condemn(&self) -> io::Result<()> {
+        self.condemn_one(&self.id)
+    }
+
+    /// The same for the part that the tags were in, of which none is left.
+    ///
+    /// # Errors
+    /// As [`Batch::condemn`].
+    pub fn condemn_tags(&self) -> io::Result<()> {
+        self.condemn_one(&self.tags_id)
+    }
+
+    fn condemn_one(&self, id: &str) -> io::Result<()> {
         let io = &self.store.io;
-        match io.stat(&self.lock.dir, &self.pending("")) {
+        match io.stat(&self.lock.dir, &format!("{}/{id}", layout::PENDING)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             stat => stat?,
         };
         self.store.make_room_and_dirs(self.lock, layout::CONDEMNED)?;
         let from = io.open_dir(&self.lock.dir, layout::PENDING)?;
         let to = io.open_dir(&self.lock.dir, layout::CONDEMNED)?;
-        mutate::rename_dir(io, &from, &self.id, &to, &self.id)
+        mutate::rename_dir(io, &from, id, &to, id)
     }
 
     /// Deletes what was condemned.
@@ -341,9 +371,14 @@ impl Batch<'_> {
         Ok(problems)
     }
 
-    fn pending(&self, below: &str) -> String {
-        let slash = if below.is_empty() { "" } else { "/" };
-        format!("{}/{}{slash}{below}", layout::PENDING, self.id)
+    fn pending(&self) -> String {
+        format!("{}/{}", layout::PENDING, self.id)
+    }
+
+    /// The directory of the trash that holds a place.
+    fn pending_parent(&self, place: &Place) -> String {
+        let id = if matches!(place, Place::Tag(..)) { &self.tags_id } else { &self.id };
+        format!("{}/{id}/{}", layout::PENDING, layout::parent(place))
     }
 
     fn check(&self, dir: &Dir, expected: &Expected) -> Checked {
@@ -367,7 +402,7 @@ enum Checked {
     Unreadable(String),
 }
 
-fn put_back_one(store: &Store, from: &Dir, to: &Dir, name: &str) -> io::Result<bool> {
+pub(super) fn put_back_one(store: &Store, from: &Dir, to: &Dir, name: &str) -> io::Result<bool> {
     match mutate::rename_dir(&store.io, from, name, to, name) {
         Ok(()) => Ok(true),
         Err(error) => match Errno::from_io_error(&error) {

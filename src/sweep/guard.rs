@@ -2,7 +2,7 @@
 
 use super::Sweep;
 use crate::gc::mark::{self, Fate};
-use crate::model::{Code, Counts, Id, Inventory, Problem, Severity};
+use crate::model::{Code, Counts, Id, Inventory, Problem, Severity, UndoTrash};
 use crate::plan::{Share, TINY, TooMuch};
 use crate::policy::{Reason, Verdict};
 use crate::stop::Interrupted;
@@ -16,12 +16,14 @@ impl Sweep<'_> {
         &mut self,
         inventory: &mut Inventory,
         tags_going: usize,
+        expired: &UndoTrash,
     ) -> Result<Vec<Problem>, Interrupted> {
         let is = Counts::of(inventory);
         let losses = self.losses(is);
         let most = self.config.guards.max_remove_percent;
         let tags = Share { what: "tags", going: tags_going, all: is.tags };
-        let blobs = Share { what: STRAY, going: self.untagged_blobs(inventory, most)?, all: is.blobs };
+        let blobs =
+            Share { what: STRAY, going: self.untagged_blobs(inventory, expired, most)?, all: is.blobs };
         let too_much = TooMuch::among([tags, blobs], most).map(|too_much| Problem {
             severity: Severity::Warning,
             code: Code::TooMuchGoes,
@@ -35,14 +37,26 @@ impl Sweep<'_> {
 
     /// How many blobs would go that no tag holds now: those of removed tags are told by the tags. Their
     /// ages are looked at only where there are too many of them.
-    fn untagged_blobs(&mut self, inventory: &mut Inventory, most: u8) -> Result<usize, Interrupted> {
+    fn untagged_blobs(
+        &mut self,
+        inventory: &mut Inventory,
+        expired: &UndoTrash,
+        most: u8,
+    ) -> Result<usize, Interrupted> {
         let all = inventory.blobs.len();
         if all < TINY || most == 100 || self.in_doubt(inventory) {
             return Ok(0);
         }
+        // What can no longer be brought back was told when its tags went.
+        for tag in &expired.tags {
+            if let Some(at) = inventory.position(&tag.repository) {
+                inventory.repositories[at].undoable.push(tag.manifest);
+            }
+        }
         let marks = mark::blobs(inventory);
+        inventory.hold_undoable();
         let goes = |blob: &Id| match marks.fate(*blob) {
-            Fate::Kept => false,
+            Fate::Kept | Fate::Undoable => false,
             Fate::Held => self.config.delete_untagged,
             Fate::Garbage => self.config.collection.is_some(),
         };

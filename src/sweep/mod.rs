@@ -21,6 +21,7 @@ mod quiet;
 mod reclaim;
 mod run;
 mod settle;
+mod undo;
 mod verify;
 
 use std::cell::OnceCell;
@@ -31,7 +32,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::apply;
 use crate::config::Config;
-use crate::model::{Code, Counts, Expected, Inventory, Place, Problem, RepoName, Revision, Severity};
+use crate::model::{
+    Code, Counts, Expected, Inventory, Place, Problem, RepoName, Revision, Severity, UndoTrash,
+};
 use crate::plan::{self, Grace};
 use crate::policy::Verdict;
 use crate::report::{CollectionStatus, SweepReport};
@@ -108,16 +111,23 @@ pub fn sweep_store(store: &Store, config: &Config, stop: &Stop) -> Result<SweepR
     if config.grace.is_zero() || config.settle.is_zero() {
         tracing::warn!("with GC_GRACE=0s or GC_SETTLE=0s, nothing protects pushes that are under way");
     }
-    let lock = wait_for_lock(store, config, stop)?;
+    let wait = if config.run_once { config.lock_wait } else { Duration::ZERO };
+    let lock = take_lock(store, wait, stop)?;
     let clock = store.clock(&lock).map_err(SweepError::Clock)?;
     Sweep::new(store, config, stop, clock, engine).act(&lock)
 }
 
-fn wait_for_lock(store: &Store, config: &Config, stop: &Stop) -> Result<StoreLock, SweepError> {
+/// The name of what begins at a time, for the trash.
+pub(crate) fn name_of_run(now: Timestamp) -> String {
+    format!("{}-{}", now.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
+}
+
+/// Takes the lock, and waits for it as long as it may take.
+pub(crate) fn take_lock(store: &Store, wait: Duration, stop: &Stop) -> Result<StoreLock, SweepError> {
     let mut waited = Duration::ZERO;
     loop {
         match store.lock(StorageClock::of_host().now()) {
-            Err(LockError::Held(holder)) if config.run_once && waited < config.lock_wait => {
+            Err(LockError::Held(holder)) if waited < wait => {
                 if waited.is_zero() {
                     tracing::info!("waiting for the lock: {}", LockError::Held(holder));
                 }
@@ -152,6 +162,10 @@ struct Sweep<'a> {
     probed: OnceCell<Option<(CollectionStatus, String)>>,
     /// When the last of the manifests that are held for their age may go.
     held_until: Option<Timestamp>,
+    /// When what is held for undo goes, for each sweep that removed some of it.
+    undo_due: Vec<Timestamp>,
+    /// How many removed tags have outlived their window.
+    undo_expired: usize,
 }
 
 impl<'a> Sweep<'a> {
@@ -170,7 +184,7 @@ impl<'a> Sweep<'a> {
             clock,
             engine,
             laps: Laps::start(),
-            id: format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id()),
+            id: name_of_run(started_at),
             started_at,
             findings: Vec::new(),
             own_touches: OwnTouches::default(),
@@ -180,6 +194,8 @@ impl<'a> Sweep<'a> {
             hollow: Hollow::default(),
             probed: OnceCell::new(),
             held_until: None,
+            undo_due: Vec::new(),
+            undo_expired: 0,
         };
         if clock.skew().abs() > SKEW_TOLD {
             sweep.findings.push(Problem {
@@ -205,15 +221,19 @@ impl<'a> Sweep<'a> {
                 remedy: "nothing; the next sweep puts them back and decides anew".into(),
             });
         }
-        let (mut inventory, verdicts) = self.look_and_decide(None)?;
+        let (mut inventory, verdicts, expired) = self.look_and_decide(None)?;
         let expected = plan::tags(&inventory, &verdicts);
-        let refusals = self.guard(&mut inventory, expected.len())?;
+        let refusals = self.guard(&mut inventory, expected.len(), &expired)?;
         self.is_refused = !refusals.is_empty();
         self.findings.extend(refusals);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
-        let named = plan::named_by(&inventory, &expected);
+        let named = self.named(&inventory, &expected, &expired);
+        let inventory = self.held_for_undo(inventory, &expected);
         let inventory = plan::without(inventory, &expected);
+        if self.holds_for_undo() && !expected.is_empty() {
+            self.undo_due.push(self.undo_window().due(self.clock.now()));
+        }
         drop(expected);
         let plan = self.plan_revisions(&inventory, &named)?;
         let empty = self.empty_repositories(&inventory, &plan)?;
@@ -241,12 +261,13 @@ impl<'a> Sweep<'a> {
 
     fn act(mut self, lock: &StoreLock) -> Result<SweepReport, SweepError> {
         self.tidy_up(lock)?;
-        let (mut inventory, verdicts) = self.look_and_decide(Some(lock))?;
+        let (mut inventory, verdicts, expired) = self.look_and_decide(Some(lock))?;
         let expected = plan::tags(&inventory, &verdicts);
-        let refusals = self.guard(&mut inventory, expected.len())?;
+        let refusals = self.guard(&mut inventory, expected.len(), &expired)?;
         if !refusals.is_empty() {
             return Err(self.refuse(&refusals));
         }
+        let expired = self.throw_away(lock, &mut inventory, expired)?;
         let companions = plan::companions(&inventory, &verdicts);
         // What is there less what this sweep removes, written down beforehand: should it be cut short, the
         // next one does not miss that. What goes away meanwhile without its doing is missed.
@@ -255,15 +276,20 @@ impl<'a> Sweep<'a> {
         self.remember(lock, least);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
-        let batch = self.store.batch(lock, &self.id);
+        let batch = if self.holds_for_undo() {
+            self.store.batch_with_undo(lock, &self.id)
+        } else {
+            self.store.batch(lock, &self.id)
+        };
         self.own_touches.add(expected.iter().map(|expected| &expected.place));
         let mut tags = apply::take(&batch, expected, self.stop)?;
         outcomes.removed(&tags);
         self.findings.append(&mut tags.problems);
+        let named = self.named(&inventory, &tags.taken, &expired);
+        let inventory = self.held_for_undo(inventory, &tags.taken);
         let inventory = plan::without(inventory, &tags.taken);
         self.lap("tags");
 
-        let named = plan::named_by(&inventory, &tags.taken);
         let plan = self.plan_revisions(&inventory, &named)?;
         let mut empty = self.empty_repositories(&inventory, &plan)?;
         // A registry that remembers blobs believes in these layer links, too.
@@ -291,12 +317,22 @@ impl<'a> Sweep<'a> {
         let mut taken = tags.taken;
         taken.append(&mut revisions.taken);
         taken.append(&mut links.taken);
-        let settled = self.settle(batch, &taken, &companions, is_stuck, &mut inventory)?;
+        let removed = self.holds_for_undo().then(|| outcomes.removed_tags());
+        let settled =
+            self.settle(batch, &taken, &companions, is_stuck, &mut inventory, removed.as_deref())?;
+        drop(removed);
         self.own_touches.end(self.clock.now());
+        if self.holds_for_undo() {
+            let back: Vec<_> =
+                taken.iter().filter(|it| settled.rescued.contains(&it.place)).cloned().collect();
+            inventory = plan::not_held_for_undo(inventory, &back);
+        }
         taken.retain(|expected| !settled.rescued.contains(&expected.place));
         outcomes.rescued(&settled.rescued);
-        if !settled.is_emptied {
+        if !settled.are_tags_gone {
             outcomes.left_pending(&taken);
+        }
+        if !settled.is_emptied {
             taken.clear();
         }
         let going: Vec<Revision> = taken.iter().filter_map(|it| inventory.revision(&it.place)).collect();
@@ -371,16 +407,17 @@ impl<'a> Sweep<'a> {
     fn look_and_decide(
         &mut self,
         lock: Option<&StoreLock>,
-    ) -> Result<(Inventory, Vec<Vec<Verdict>>), Interrupted> {
+    ) -> Result<(Inventory, Vec<Vec<Verdict>>, UndoTrash), Interrupted> {
         let inventory = self.store.scan(self.stop)?;
         self.lap("scan");
         let inventory = self.without_scratches(lock, inventory)?;
-        let inventory = self.without_hollow_revisions(inventory)?;
+        let mut inventory = self.without_hollow_revisions(inventory)?;
+        let expired = self.expired(&mut inventory);
         let now = self.clock.now();
         let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);
         let verdicts: Vec<Vec<Verdict>> = inventory.repositories.iter().map(evaluate).collect();
         self.tell_of_equal_times(&inventory, &verdicts);
-        Ok((inventory, verdicts))
+        Ok((inventory, verdicts, expired))
     }
 
     /// Whether any root is in doubt: what is still in the trash counts as one.
@@ -401,10 +438,10 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// Whether a repository has neither a tag nor a revision.
+/// Whether a repository has neither a tag, removed or not, nor a revision.
 fn is_empty(inventory: &Inventory, name: &RepoName) -> bool {
     inventory.position(name).is_some_and(|at| {
         let repository = &inventory.repositories[at];
-        repository.tags.is_empty() && repository.revisions.is_empty()
+        repository.roots().next().is_none() && repository.revisions.is_empty()
     })
 }

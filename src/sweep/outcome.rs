@@ -8,10 +8,11 @@ use super::reclaim::Reclaim;
 use crate::apply::Applied;
 use crate::check::Broken;
 use crate::model::{Digests, Expected, Inventory, Place, RepoName, Revision, Severity, Tag, TagState};
-use crate::policy::Verdict;
+use crate::policy::{Reason, Verdict};
 use crate::report::{
     CollectionStatus, Decision, Outcome, RepositoryReport, Status, SweepReport, TagReport, Totals,
 };
+use crate::store::{RemovedReason, RemovedTag};
 
 /// Kept small, since there may be many: the report is made of it when all else is done.
 pub(super) struct Outcomes {
@@ -57,6 +58,18 @@ impl Outcomes {
         }
         self.set(applied.taken.iter().map(|expected| &expected.place), Outcome::Removed);
         self.set(&applied.failed, Outcome::Failed);
+    }
+
+    /// Every tag that was taken away, with its reasons as they are told.
+    pub(super) fn removed_tags(&self) -> Vec<RemovedTag> {
+        let of = |repository: &RepositoryOutcome, it: &TagOutcome| RemovedTag {
+            repository: repository.name.to_string(),
+            tag: it.tag.name.to_string(),
+            reasons: it.verdict.reasons.iter().map(told).collect(),
+        };
+        let taken = |it: &&TagOutcome| it.outcome == Outcome::Removed;
+        let repositories = self.repositories.iter();
+        repositories.flat_map(|it| it.tags.iter().filter(taken).map(move |tag| of(it, tag))).collect()
     }
 
     pub(super) fn rescued(&mut self, rescued: &HashSet<Place>) {
@@ -154,6 +167,7 @@ impl Outcomes {
             bytes_held: collected.bytes_held,
             held_until: sweep.held_until.max(reclaim.held_until()).filter(|_| collected.bytes_held > 0),
         };
+        let undo = sweep.undo_report(reclaim.undo);
         let mut findings = sweep.findings;
         findings.sort_by(|a, b| (b.severity, &a.path, a.code).cmp(&(a.severity, &b.path, b.code)));
         findings.dedup();
@@ -180,9 +194,14 @@ impl Outcomes {
             totals,
             repositories,
             collection: collected.report,
+            undo,
             broken,
             findings,
             stages: sweep.laps.into_stages(),
         }
     }
+}
+
+fn told(reason: &Reason) -> RemovedReason {
+    RemovedReason { code: reason.code().to_owned(), text: reason.to_string() }
 }

@@ -22,6 +22,8 @@ pub(super) struct Reclaim {
     /// How many of those that are due were held by no manifest that goes or went in this sweep.
     pub(super) stray: usize,
     pub(super) bytes_before: u64,
+    /// Removed tags that are held for undo, and the bytes that nothing else holds.
+    pub(super) undo: (usize, u64),
     /// By a repository's position, the bytes that its going images alone held.
     pub(super) held_alone: HashMap<u32, u64>,
 }
@@ -43,6 +45,11 @@ impl Reclaim {
             (plan, hollow) = sweep.by_age(inventory, &garbage)?;
         }
         let bytes_before = sum(inventory.blobs.iter().map(|blob| inventory.sizes.of(*blob)));
+        let undoable = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Undoable);
+        let undo = (
+            inventory.repositories.iter().map(|repository| repository.undoable.len()).sum(),
+            sum(undoable.map(|blob| inventory.sizes.of(*blob))),
+        );
         let mut held_alone: HashMap<u32, u64> = HashMap::new();
         let holders = mark::holders(inventory, going);
         let held_by_going = |blob: Id| blob.slot().is_some_and(|slot| holders[slot] != Holder::Nobody);
@@ -53,7 +60,7 @@ impl Reclaim {
                 *held = held.saturating_add(inventory.sizes.of(*blob));
             }
         }
-        Ok(Self { marks, plan, in_doubt, hollow, stray, bytes_before, held_alone })
+        Ok(Self { marks, plan, in_doubt, hollow, stray, bytes_before, undo, held_alone })
     }
 
     /// The blobs that kept images need, with their sizes as far as they are known.
@@ -83,7 +90,7 @@ impl Reclaim {
         for (at, repository) in (0..).zip(&inventory.repositories) {
             let aliased = repository.aliases.iter().map(|(_, blob)| *blob);
             let graph = Graph::of(repository, &inventory.manifests);
-            let reached = graph.closure(repository.tagged());
+            let reached = graph.closure(repository.roots());
             let lacking = reached.into_iter().filter(|manifest| {
                 repository.revisions.binary_search(manifest).is_err()
                     || hollow.contains(&Revision { repository: at, manifest: *manifest })

@@ -1,23 +1,28 @@
 //! The wait, the second look that permits deleting, and what it puts back.
 
 use std::collections::HashSet;
+use std::io;
 
 use super::Sweep;
 use crate::apply;
 use crate::model::{Digest, Expected, Inventory, Place, RepoName, Repository, Tag, TagState};
 use crate::stop::Interrupted;
-use crate::store::Batch;
+use crate::store::{Batch, RemovedTag};
 
 /// What came of the second look.
 pub(super) struct Settled {
     /// Put back, or replaced by newer content.
     pub(super) rescued: HashSet<Place>,
-    /// Whether everything else is on its way out; otherwise it stays pending, and may come back.
+    /// Whether the tags are held for undo, or on their way out; otherwise they stay pending, and may come
+    /// back.
+    pub(super) are_tags_gone: bool,
+    /// The same of everything else.
     pub(super) is_emptied: bool,
 }
 
 impl Sweep<'_> {
     /// Waits, looks a second time, puts back what is needed again, and deletes the rest of the trash.
+    /// What is told of `removed` tags holds those for undo instead.
     pub(super) fn settle(
         &mut self,
         batch: Batch<'_>,
@@ -25,10 +30,11 @@ impl Sweep<'_> {
         companions: &[(Place, Digest)],
         is_stuck: bool,
         inventory: &mut Inventory,
+        removed: Option<&[RemovedTag]>,
     ) -> Result<Settled, Interrupted> {
         let mut rescued = HashSet::new();
         if taken.is_empty() {
-            return Ok(Settled { rescued, is_emptied: true });
+            return Ok(Settled { rescued, are_tags_gone: true, is_emptied: true });
         }
         if !self.config.settle.is_zero() {
             let wait = humantime::format_duration(self.config.settle);
@@ -70,20 +76,36 @@ impl Sweep<'_> {
         for expected in others.into_iter().filter(|other| back.contains(&other.place)) {
             give_back(inventory, expected);
         }
-        let mut is_emptied = false;
+        let (mut are_tags_gone, mut is_emptied) = (false, false);
         // What could not be put back stays pending, and the next sweep tries again.
         if all_back && !is_stuck {
-            match batch.condemn() {
+            let is_left = |it: &&Expected| matches!(it.place, Place::Tag(..)) && !rescued.contains(&it.place);
+            let tags_left = taken.iter().filter(is_left).count();
+            let held = removed.map_or(Ok(()), |removed| self.hold(&batch, tags_left, removed));
+            are_tags_gone = removed.is_some() && held.is_ok();
+            match held.and_then(|()| batch.condemn()) {
                 Ok(()) => {
                     let problems = batch.delete(self.stop)?;
                     self.findings.extend(problems);
+                    are_tags_gone = true;
                     is_emptied = true;
                 }
                 Err(error) => self.failed("janitor/trash".into(), &error),
             }
         }
         self.trash_in_doubt |= !is_emptied;
-        Ok(Settled { rescued, is_emptied })
+        Ok(Settled { rescued, are_tags_gone, is_emptied })
+    }
+
+    /// Holds the tags that are left in a batch for undo.
+    fn hold(&mut self, batch: &Batch<'_>, tags_left: usize, removed: &[RemovedTag]) -> io::Result<()> {
+        if tags_left == 0 {
+            return batch.condemn_tags();
+        }
+        let removed_at = self.clock.now();
+        self.findings.extend(batch.hold_tags(removed_at, removed)?);
+        self.undo_due.push(self.undo_window().due(removed_at));
+        Ok(())
     }
 
     fn rescue(
@@ -112,7 +134,9 @@ pub(super) fn replace(inventory: &mut Inventory, looked: Vec<Repository>, names:
     }
     for repository in looked {
         if let Some(at) = inventory.position(&repository.name) {
-            inventory.repositories[at] = repository;
+            // The later look was at what is in place.
+            let undoable = std::mem::take(&mut inventory.repositories[at].undoable);
+            inventory.repositories[at] = Repository { undoable, ..repository };
         }
     }
 }

@@ -42,6 +42,7 @@ impl Settings {
                 trust_equal_push_times: true,
             },
             guards: Guards { max_remove_percent: 100, accept_losses: true },
+            undo_window: SignedDuration::ZERO,
             delete_untagged: self.untagged_go,
             grace,
             dry_run,

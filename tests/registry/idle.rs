@@ -89,6 +89,7 @@ fn version_and_help_need_no_store() {
         "GC_GRACE",
         "GC_SETTLE",
         "GC_TIMEOUT",
+        "UNDO_WINDOW",
         "JANITOR_DATA_DIR",
         "JANITOR_REGISTRY_CONFIG",
         "JANITOR_REGISTRY_BIN",

@@ -29,4 +29,5 @@ mod repush;
 mod settings;
 mod signals;
 mod stage;
+mod undo;
 mod young;

@@ -15,5 +15,6 @@ mod pushes;
 mod rescue;
 mod scan;
 mod stage;
+mod undo;
 mod watch;
 mod witness;

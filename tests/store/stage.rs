@@ -105,6 +105,7 @@ impl Stage {
             delete_untagged: true,
             grace: SignedDuration::ZERO,
             guards: Guards { max_remove_percent: 50, accept_losses: false },
+            undo_window: SignedDuration::ZERO,
             dry_run: false,
             run_once: true,
             interval: Duration::from_secs(3600),

@@ -25,7 +25,7 @@ impl Scanner<'_> {
         let mut absent: HashSet<Id> = HashSet::new();
         let mut wanted: Vec<Id> = repositories
             .iter()
-            .flat_map(|repository| repository.tagged().chain(repository.revisions.iter().copied()))
+            .flat_map(|repository| repository.roots().chain(repository.revisions.iter().copied()))
             .collect();
         // Tags and revisions must be manifests; what an index lists may as well be a plain blob.
         let mut must_be_manifests = true;

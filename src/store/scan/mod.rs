@@ -4,7 +4,8 @@
 //! directories for a repository; one file for a tag and one for a manifest; a listing for each of
 //! the 256 blob shards. `_uploads`, layers' and configs' bytes, revision links, layer links and a
 //! tag's `index` are not touched. What lists nothing is opened and listed once more, and for what a
-//! repository seems to lack, the directory above it is listed.
+//! repository seems to lack, the directory above it is listed. Removed tags that are held for undo cost as
+//! those in place do.
 //!
 //! The order matters beside a live registry: a push writes its blobs before its links, so links are
 //! read first and blobs listed afterwards, and whatever a link names is in the listing.
@@ -12,6 +13,7 @@
 mod again;
 mod gather;
 mod repository;
+mod undo;
 
 use std::io;
 use std::path::Path;
@@ -66,10 +68,11 @@ impl Store {
 
         let (blobs, problems) = self.list_blobs_into(&scanner.digests, stop)?;
         scanner.report_all(problems);
+        let undo = scanner.undo(&mut repositories)?;
         let present = |blob: Id| blobs.binary_search(&blob).is_ok();
         scanner.read_manifests(&mut repositories, &mut manifests, &mut sizes, present)?;
         let problems = scanner.into_problems();
-        Ok(Inventory { digests, repositories, manifests, blobs, sizes, problems })
+        Ok(Inventory { digests, repositories, manifests, blobs, sizes, undo, problems })
     }
 
     /// Looks at some repositories of an inventory again, reading only manifests that are new to it.

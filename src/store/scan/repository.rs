@@ -25,6 +25,7 @@ impl Scanner<'_> {
                     revisions: Vec::new(),
                     layers: Vec::new(),
                     aliases: Vec::new(),
+                    undoable: Vec::new(),
                     in_doubt: true,
                 })
             }
@@ -37,7 +38,7 @@ impl Scanner<'_> {
         let revisions = self.digests(&name, dir, layout::REVISIONS, Severity::Doubt, &mut in_doubt);
         let layers = self.digests(&name, dir, layout::LAYERS, Severity::Warning, &mut in_doubt);
         let aliases = self.aliases(&name, dir, &layers, &mut in_doubt);
-        Repository { name, tags, revisions, layers, aliases, in_doubt }
+        Repository { name, tags, revisions, layers, aliases, undoable: Vec::new(), in_doubt }
     }
 
     fn tags(&self, name: &RepoName, dir: &Dir, in_doubt: &mut bool) -> Vec<Tag> {

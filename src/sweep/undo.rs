@@ -1,0 +1,103 @@
+//! What a sweep holds for undo, and what it no longer holds.
+
+use jiff::SignedDuration;
+
+use super::Sweep;
+use crate::model::{Expected, Inventory, Revision, UndoTrash};
+use crate::plan::{self, Grace};
+use crate::report::UndoReport;
+use crate::stop::Interrupted;
+use crate::store::StoreLock;
+
+impl Sweep<'_> {
+    pub(super) fn holds_for_undo(&self) -> bool {
+        self.config.undo_window > SignedDuration::ZERO
+    }
+
+    /// The window in which a removed tag can be brought back.
+    pub(super) fn undo_window(&self) -> Grace {
+        Grace { age: self.config.undo_window, now: self.clock.now() }
+    }
+
+    /// Takes what has outlived the window out of an inventory: it holds nothing any more.
+    pub(super) fn expired(&mut self, inventory: &mut Inventory) -> UndoTrash {
+        let window = self.undo_window();
+        let over = inventory.undo.split_off(|sweep| window.is_over(sweep.removed_at));
+        if !over.sweeps.is_empty() {
+            inventory.hold_undoable();
+            // A doubt about what goes keeps nothing.
+            let gone: Vec<String> =
+                over.sweeps.iter().map(|sweep| format!("janitor/trash/undo/{}/", sweep.id)).collect();
+            inventory.problems.retain(|it| !gone.iter().any(|sweep| it.path.starts_with(sweep)));
+            if self.config.dry_run {
+                tracing::info!("would throw away {} removed tags whose UNDO_WINDOW is over", over.tags.len());
+            }
+        }
+        let due = inventory.undo.sweeps.iter().map(|sweep| window.due(sweep.removed_at));
+        self.undo_due = due.collect();
+        self.undo_expired = over.tags.len();
+        over
+    }
+
+    /// Throws away what has outlived the window. What cannot be thrown away goes on to hold what it
+    /// holds, and is not among the answer.
+    pub(super) fn throw_away(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &mut Inventory,
+        mut over: UndoTrash,
+    ) -> Result<UndoTrash, Interrupted> {
+        if over.sweeps.is_empty() {
+            return Ok(over);
+        }
+        let mut stays = Vec::new();
+        for sweep in &over.sweeps {
+            self.stop.check()?;
+            if let Err(error) = self.store.condemn_undo(lock, sweep) {
+                self.failed(format!("janitor/trash/undo/{}", sweep.id), &error);
+                stays.push(sweep.id.clone());
+            }
+        }
+        let mut kept = over.split_off(|sweep| stays.contains(&sweep.id));
+        inventory.undo.sweeps.append(&mut kept.sweeps);
+        inventory.undo.tags.append(&mut kept.tags);
+        inventory.hold_undoable();
+        self.undo_expired = over.tags.len();
+        let problems = self.store.delete_condemned_now(lock, self.stop)?;
+        self.findings.extend(problems);
+        tracing::info!("threw away {} removed tags whose UNDO_WINDOW is over", over.tags.len());
+        Ok(over)
+    }
+
+    /// What tags named that go now, and what those did that can no longer be brought back.
+    pub(super) fn named(
+        &self,
+        inventory: &Inventory,
+        tags: &[Expected],
+        expired: &UndoTrash,
+    ) -> Vec<Revision> {
+        let mut named = if self.holds_for_undo() { Vec::new() } else { plan::named_by(inventory, tags) };
+        named.extend(expired.tags.iter().filter_map(|tag| {
+            let repository = u32::try_from(inventory.position(&tag.repository)?).ok()?;
+            Some(Revision { repository, manifest: tag.manifest })
+        }));
+        named.sort_unstable_by_key(|revision| revision.repository);
+        named
+    }
+
+    pub(super) fn held_for_undo(&self, inventory: Inventory, tags: &[Expected]) -> Inventory {
+        if self.holds_for_undo() { plan::held_for_undo(inventory, tags) } else { inventory }
+    }
+
+    /// What is held for undo, once all that goes has gone.
+    pub(super) fn undo_report(&self, held: (usize, u64)) -> Option<UndoReport> {
+        let (tags, bytes) = held;
+        (self.holds_for_undo() || tags > 0 || self.undo_expired > 0).then(|| UndoReport {
+            tags,
+            bytes,
+            tags_expired: self.undo_expired,
+            first_due: self.undo_due.iter().min().copied().filter(|_| tags > 0),
+            last_due: self.undo_due.iter().max().copied().filter(|_| tags > 0),
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! Bringing removed tags back, each only when its image is whole.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::UndoError;
+use super::list::pending;
+use super::whole;
+use crate::config::{Config, Wanted};
+use crate::model::{Inventory, Place, Problem, RepoName, TagName, Undoable};
+use crate::policy::companion_of;
+use crate::report::restore::{RestoreOutcome, RestoreReport, RestoredTag};
+use crate::stop::Stop;
+use crate::store::{RemovedReason, RemovedTag, StorageClock, Store, StoreLock};
+use crate::sweep::{SweepError, name_of_run, take_lock};
+
+/// Brings removed tags back to their places, as if they had just been pushed, and with them the
+/// companion tags that were removed with them. In a dry run, only says what would come of it.
+///
+/// # Errors
+/// [`UndoError`]; nothing was changed then.
+pub fn restore(config: &Config, wanted: &Wanted, stop: &Stop) -> Result<RestoreReport, UndoError> {
+    restore_in(&Store::open(&config.data_dir, config.jobs, None)?, config, wanted, stop)
+}
+
+/// The same in a store that is open already.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_in(
+    store: &Store,
+    config: &Config,
+    wanted: &Wanted,
+    stop: &Stop,
+) -> Result<RestoreReport, UndoError> {
+    let lock = if config.dry_run { None } else { Some(take_lock(store, config.lock_wait, stop)?) };
+    let mut inventory = Inventory::default();
+    let mut findings = store.look_at_undo(&mut inventory, stop)?;
+    let mut chosen = choose(store, &inventory, wanted)?;
+    let names: Vec<RepoName> =
+        chosen.iter().map(|tag| tag.repository.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    findings.extend(whole::look(store, &names, &mut inventory, stop)?);
+    add_companions(&mut chosen, &inventory);
+    // The order of their pushes stays what it was.
+    chosen.sort_by(|a, b| (a.pushed_at, &a.repository, &a.tag).cmp(&(b.pushed_at, &b.repository, &b.tag)));
+
+    let mut told = Vec::with_capacity(chosen.len());
+    let clock = match &lock {
+        Some(lock) => store.clock(lock).map_err(SweepError::Clock)?,
+        None => StorageClock::of_host(),
+    };
+    let mut restoring = Restoring {
+        store,
+        inventory: &inventory,
+        stop,
+        run: format!("{}-restore", name_of_run(clock.now())),
+        set_aside: 0,
+        findings: Vec::new(),
+    };
+    for tag in &chosen {
+        stop.check()?;
+        let (outcome, detail) = restoring.one(lock.as_ref(), &clock, tag, wanted.overwrite)?;
+        told.push(RestoredTag {
+            repository: tag.repository.clone(),
+            tag: tag.tag.clone(),
+            digest: inventory.digest(tag.manifest),
+            sweep: tag.sweep.id.clone(),
+            removed_at: tag.sweep.removed_at,
+            outcome,
+            detail,
+        });
+    }
+    findings.append(&mut restoring.findings);
+    if let Some(lock) = &lock {
+        verify(store, &names, &mut told, stop)?;
+        findings.extend(tidy(store, lock, stop)?);
+    }
+    Ok(RestoreReport::new(config.dry_run, told, findings))
+}
+
+/// The removed tags that are meant.
+fn choose(store: &Store, inventory: &Inventory, wanted: &Wanted) -> Result<Vec<Undoable>, UndoError> {
+    let undo = &inventory.undo;
+    if let Some(id) = &wanted.sweep
+        && !undo.sweeps.iter().any(|sweep| sweep.id == *id)
+    {
+        let known: Vec<&str> = undo.sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
+        let known = if known.is_empty() {
+            "the trash holds nothing".into()
+        } else {
+            format!("the trash has {}", known.join(", "))
+        };
+        return Err(UndoError::NotThere(format!("nothing of a sweep {id:?} can be brought back; {known}")));
+    }
+    let of_sweep = |tag: &&Undoable| wanted.sweep.as_ref().is_none_or(|id| tag.sweep.id == *id);
+    if wanted.tags.is_empty() {
+        return Ok(undo.tags.iter().filter(of_sweep).cloned().collect());
+    }
+    let mut chosen = Vec::new();
+    let mut missing = Vec::new();
+    for (repository, name) in wanted.tags.iter().collect::<BTreeSet<_>>() {
+        let is_it = |tag: &&Undoable| tag.repository == *repository && tag.tag == *name;
+        // They are in the order of their removal.
+        match undo.tags.iter().filter(of_sweep).rfind(is_it) {
+            Some(tag) => chosen.push(tag.clone()),
+            None => missing.push(not_there(store, inventory, repository, name)),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(chosen);
+    }
+    missing.push("nothing was restored".into());
+    Err(UndoError::NotThere(missing.join("; ")))
+}
+
+fn not_there(store: &Store, inventory: &Inventory, repository: &RepoName, tag: &TagName) -> String {
+    let name = format!("{repository}:{tag}");
+    if store.is_pending(&Place::Tag(repository.clone(), tag.clone())) {
+        return format!("{name} was taken away by a sweep that was interrupted; the next sweep puts it back");
+    }
+    let names = inventory.undo.tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag));
+    let mut near: Vec<(usize, String)> =
+        names.map(|known| (strsim::damerau_levenshtein(&known, &name), known)).collect();
+    near.sort();
+    near.dedup();
+    let near: Vec<String> = near.into_iter().take(3).map(|(_, known)| known).collect();
+    let near = if near.is_empty() {
+        "no removed tag is there".to_owned()
+    } else {
+        format!("the nearest are {}", near.join(", "))
+    };
+    format!("{name} is not in the trash ({near})")
+}
+
+/// Companion tags of what is brought back: they were removed because their image was.
+fn add_companions(chosen: &mut Vec<Undoable>, inventory: &Inventory) {
+    let mut have: HashSet<(RepoName, TagName)> =
+        chosen.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
+    let mut companions: HashMap<(RepoName, crate::model::Digest), Vec<&Undoable>> = HashMap::new();
+    for tag in &inventory.undo.tags {
+        if let Some(image) = companion_of(&tag.tag) {
+            companions.entry((tag.repository.clone(), image)).or_default().push(tag);
+        }
+    }
+    let is_there = |tag: &Undoable| {
+        let at = inventory.position(&tag.repository);
+        at.is_some_and(|at| inventory.repositories[at].tags.iter().any(|it| it.name == tag.tag))
+    };
+    let mut at = 0;
+    while at < chosen.len() {
+        let image = &chosen[at];
+        let mut found = Vec::new();
+        if let Some(position) = inventory.position(&image.repository) {
+            let graph = crate::gc::mark::Graph::of(&inventory.repositories[position], &inventory.manifests);
+            for manifest in graph.closure([image.manifest]) {
+                let key = (image.repository.clone(), inventory.digest(manifest));
+                // The last of a name is the one that was removed last.
+                for tag in companions.get(&key).into_iter().flatten().rev() {
+                    if !is_there(tag) && have.insert((tag.repository.clone(), tag.tag.clone())) {
+                        found.push((*tag).clone());
+                    }
+                }
+            }
+        }
+        chosen.append(&mut found);
+        at += 1;
+    }
+}
+
+struct Restoring<'a> {
+    store: &'a Store,
+    inventory: &'a Inventory,
+    stop: &'a Stop,
+    /// Names what is set aside.
+    run: String,
+    set_aside: usize,
+    findings: Vec<Problem>,
+}
+
+type Told = (RestoreOutcome, String);
+
+impl Restoring<'_> {
+    fn one(
+        &mut self,
+        lock: Option<&StoreLock>,
+        clock: &StorageClock,
+        tag: &Undoable,
+        overwrite: bool,
+    ) -> Result<Told, UndoError> {
+        let lacks = whole::lacking(self.store, self.inventory, &tag.repository, tag.manifest, self.stop)?;
+        if !lacks.is_empty() {
+            let why = format!("the image is not whole: {}; push it again", lacks.join(", "));
+            return Ok((RestoreOutcome::NotWhole, why));
+        }
+        let at = self.inventory.position(&tag.repository);
+        let exists =
+            at.and_then(|at| self.inventory.repositories[at].tags.iter().find(|it| it.name == tag.tag));
+        if let (Some(there), false) = (exists, overwrite) {
+            return Ok((RestoreOutcome::Exists, self.exists(there.digest())));
+        }
+        let Some(lock) = lock else {
+            return Ok((RestoreOutcome::WouldRestore, "the image is whole".into()));
+        };
+        let mut detail = "the image is whole, and counts as just pushed".to_owned();
+        if exists.is_some() {
+            match self.set_aside(lock, clock.now(), tag) {
+                Ok(()) => detail.push_str("; the tag that was in its place is in the trash"),
+                Err(error) => {
+                    let why = format!("the tag in its place could not be moved into the trash: {error}");
+                    return Ok((RestoreOutcome::Failed, why));
+                }
+            }
+        }
+        Ok(match self.store.bring_back(lock, tag, clock.now()) {
+            Ok(true) => (RestoreOutcome::Restored, detail),
+            Ok(false) => (RestoreOutcome::Exists, self.exists(None)),
+            Err(error) if exists.is_some() => {
+                let why =
+                    format!("it is still in the trash, and so is the one that was in its place: {error}");
+                (RestoreOutcome::Failed, why)
+            }
+            Err(error) => (RestoreOutcome::Failed, format!("it is still in the trash: {error}")),
+        })
+    }
+
+    fn exists(&self, there: Option<crate::model::Id>) -> String {
+        let named = there.map_or_else(String::new, |id| format!(" ({})", self.inventory.digest(id).short()));
+        format!(
+            "the tag exists again{named}; --overwrite puts the removed one in its place, and that one into the trash"
+        )
+    }
+
+    fn set_aside(&mut self, lock: &StoreLock, now: Timestamp, tag: &Undoable) -> std::io::Result<()> {
+        let removed = RemovedTag {
+            repository: tag.repository.to_string(),
+            tag: tag.tag.to_string(),
+            reasons: vec![RemovedReason {
+                code: "overwritten".into(),
+                text: format!("a tag that {} had removed was restored over it", tag.sweep.id),
+            }],
+        };
+        let place = Place::Tag(tag.repository.clone(), tag.tag.clone());
+        // A sweep of its own for each, since one file tells of all that lies beside it.
+        self.set_aside += 1;
+        let id = format!("{}-{}", self.run, self.set_aside);
+        self.findings.extend(self.store.hold_overwritten(lock, &id, &place, now, removed)?);
+        Ok(())
+    }
+}
+
+/// Looks once more, now that the tags are in their places.
+fn verify(store: &Store, names: &[RepoName], told: &mut [RestoredTag], stop: &Stop) -> Result<(), UndoError> {
+    if !told.iter().any(|it| it.outcome == RestoreOutcome::Restored) {
+        return Ok(());
+    }
+    let mut inventory = Inventory::default();
+    whole::look(store, names, &mut inventory, stop)?;
+    for it in told.iter_mut().filter(|it| it.outcome == RestoreOutcome::Restored) {
+        let at = inventory.position(&it.repository);
+        let tag = at.and_then(|at| inventory.repositories[at].tags.iter().find(|tag| tag.name == it.tag));
+        let linked = tag.and_then(crate::model::Tag::digest);
+        let lacks = match linked {
+            Some(id) if inventory.digest(id) == it.digest => {
+                whole::lacking(store, &inventory, &it.repository, id, stop)?
+            }
+            Some(id) => vec![format!("it names {} now; it was pushed in that moment", inventory.digest(id))],
+            None => vec!["its link cannot be read".into()],
+        };
+        if !lacks.is_empty() {
+            it.outcome = RestoreOutcome::Failed;
+            it.detail = format!("it is in its place, and not as it should be: {}", lacks.join(", "));
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what is left of sweeps that have nothing in the trash any more.
+fn tidy(store: &Store, lock: &StoreLock, stop: &Stop) -> Result<Vec<Problem>, UndoError> {
+    let mut left = Inventory::default();
+    let problems = store.look_at_undo(&mut left, stop)?;
+    let mut findings: Vec<Problem> = pending(store).into_iter().collect();
+    if problems.is_empty() {
+        let in_use: HashSet<&str> = left.undo.tags.iter().map(|tag| tag.sweep.id.as_str()).collect();
+        for sweep in left.undo.sweeps.iter().filter(|sweep| !in_use.contains(sweep.id.as_str())) {
+            if let Err(error) = store.condemn_undo(lock, sweep) {
+                findings.push(Problem::of_failed_step(format!("janitor/trash/undo/{}", sweep.id), &error));
+            }
+        }
+        findings.extend(store.delete_condemned_now(lock, stop)?);
+    }
+    Ok(findings)
+}

@@ -1,0 +1,88 @@
+//! Whether an image is all there: index, manifests, config, layers, and every link to them.
+
+use crate::check;
+use crate::gc::mark::Graph;
+use crate::model::{Id, Inventory, LinkAge, Place, Problem, RepoName};
+use crate::stop::{Interrupted, Stop};
+use crate::store::Store;
+
+/// Looks at some repositories, sorted, and at the listings of all blobs. Tells what was not as expected.
+pub(super) fn look(
+    store: &Store,
+    names: &[RepoName],
+    inventory: &mut Inventory,
+    stop: &Stop,
+) -> Result<Vec<Problem>, Interrupted> {
+    let look = store.look_again(names, inventory, stop)?;
+    let mut problems = look.problems;
+    inventory.repositories = look.repositories;
+    inventory.hold_undoable();
+    let (blobs, unreadable) = store.list_blobs(&mut inventory.digests, stop)?;
+    inventory.blobs = blobs;
+    problems.extend(unreadable);
+    Ok(problems)
+}
+
+/// What an image lacks, in words; nothing when it is whole.
+pub(super) fn lacking(
+    store: &Store,
+    inventory: &Inventory,
+    name: &RepoName,
+    manifest: Id,
+    stop: &Stop,
+) -> Result<Vec<String>, Interrupted> {
+    let Some(at) = inventory.position(name) else {
+        return Ok(vec![format!("the repository {name} is gone")]);
+    };
+    let repository = &inventory.repositories[at];
+    let mut lacks = check::lacking(inventory, repository, manifest);
+    let graph = Graph::of(repository, &inventory.manifests);
+    let reached = graph.closure([manifest]);
+    let mut blobs: Vec<(Id, u64)> = Vec::new();
+    for id in reached.iter().copied() {
+        match inventory.manifests.get(&id) {
+            Some(manifest) => {
+                let references = manifest.blobs().filter(|reference| !reference.foreign);
+                let stored = references.map(|reference| repository.resolve(reference.blob));
+                blobs.extend(stored.map(|blob| (blob, inventory.sizes.of(blob))));
+            }
+            // What an index lists may be a plain blob; what is a revision may not.
+            None if inventory.has_blob(id)
+                && (id == manifest || repository.revisions.binary_search(&id).is_ok()) =>
+            {
+                lacks.push((id, format!("manifest {} cannot be read", inventory.digest(id))));
+            }
+            None => {}
+        }
+        blobs.push((id, inventory.sizes.of(id)));
+    }
+    let revisions = reached.iter().filter(|id| repository.revisions.binary_search(id).is_ok());
+    let layers = blobs.iter().map(|(blob, _)| blob).filter(|it| repository.layers.binary_search(it).is_ok());
+    let mut places: Vec<Place> = revisions
+        .map(|id| Place::Revision(name.clone(), inventory.digest(*id)))
+        .chain(layers.map(|id| Place::Layer(name.clone(), inventory.digest(*id))))
+        .collect();
+    places.sort_unstable();
+    places.dedup();
+    let ages = store.link_ages(places.iter().cloned(), stop)?;
+    blobs.retain(|(blob, _)| inventory.has_blob(*blob));
+    blobs.sort_unstable();
+    blobs.dedup();
+    for blob in store.lost_blobs(&inventory.digests, &blobs, stop)? {
+        lacks.push((blob, format!("blob {} is not there or not whole", inventory.digest(blob))));
+    }
+    lacks.sort_by(|a, b| a.1.cmp(&b.1));
+    lacks.dedup();
+    let links = places.iter().zip(ages).filter_map(|(place, age)| {
+        let why = match age {
+            LinkAge::Written(_) => return None,
+            LinkAge::Empty(_) | LinkAge::Gone => "is missing".to_owned(),
+            LinkAge::Doubt(problem) => format!("cannot be trusted: {}", problem.cause),
+        };
+        Some(match place {
+            Place::Revision(..) => format!("the revision link {place} {why}"),
+            Place::Tag(..) | Place::Layer(..) => format!("the {place} {why}"),
+        })
+    });
+    Ok(lacks.into_iter().map(|(_, told)| told).chain(links).collect())
+}
