@@ -1,5 +1,7 @@
 //! The memory's part of a sweep: what the last one left, and what this one does.
 
+use std::io;
+
 use super::Sweep;
 use crate::model::{Code, Counts, Problem, Severity};
 use crate::plan;
@@ -13,7 +15,7 @@ impl Sweep<'_> {
         match self.store.remembered() {
             Ok(memory) => self.memory = memory,
             Err(error) => self.findings.push(Problem {
-                severity: Severity::Note,
+                severity: if is_damaged(&error) { Severity::Note } else { Severity::Error },
                 code: Code::NoMemory,
                 repository: None,
                 path: PATH.into(),
@@ -51,11 +53,19 @@ impl Sweep<'_> {
             Ok(()) => self.memory = Some(memory),
             Err(error) => {
                 self.memory = None;
-                self.findings.push(Problem {
-                    severity: Severity::Warning,
-                    ..Problem::of_failed_step(PATH.into(), &error)
-                });
+                let mut problem = Problem::of_failed_step(PATH.into(), &error);
+                if error.kind() == io::ErrorKind::StorageFull {
+                    // A sweep makes room, and then there is a memory again.
+                    problem.severity = Severity::Warning;
+                }
+                self.findings.push(problem);
             }
         }
     }
+}
+
+/// Whether it is the content that is bad, and not the storage.
+fn is_damaged(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), FileTooLarge | InvalidData | InvalidInput | UnexpectedEof)
 }

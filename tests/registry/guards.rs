@@ -120,3 +120,17 @@ fn a_cache_that_the_environment_switches_on_is_seen() {
         assert!(registry.view().has_blob(layer), "{layer} went");
     }
 }
+
+#[test]
+fn the_store_of_a_pull_through_cache_is_left_alone() {
+    let registry = Registry::start();
+    push_versions(&registry, "app", 3);
+    // What such a registry leaves in its root directory.
+    fs::write(registry.store().join("scheduler-state.json"), "{}").unwrap();
+    let before = Tree::of(registry.store());
+    for sweep in [janitor(&registry).keep(1), janitor(&registry).keep(1).audit()] {
+        let told = sweep.run().assert_code(12).stderr;
+        assert!(told.contains("pull-through cache (scheduler-state.json"), "{told}");
+        before.assert_unchanged(&Tree::of(registry.store()));
+    }
+}
