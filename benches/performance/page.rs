@@ -163,7 +163,7 @@ fn operations(small: &Small) -> String {
     }
     write!(
         text,
-        "\nBy the first five rows above, and 8 for opening the store and reading its clock, the scan should make {}.",
+        "\nBy the first five rows above, and 9 for opening the store, looking for removed tags and reading the clock, the scan should make {}.",
         small.scan_operations
     )
     .expect("a string takes every write");
