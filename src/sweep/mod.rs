@@ -7,6 +7,8 @@
 //! An audit takes the same steps up to the acting, and holds no lock, so nothing that changes the
 //! store can be called from it: every such call asks for the lock.
 
+mod act;
+mod audit;
 mod collect;
 mod empty;
 mod engine;
@@ -30,12 +32,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::apply;
 use crate::config::Config;
-use crate::model::{
-    Code, Counts, Expected, Inventory, Place, Problem, RepoName, Revision, Severity, UndoTrash,
-};
-use crate::plan::{self, Grace};
+use crate::model::{Code, Inventory, Place, Problem, Severity, UndoTrash};
+use crate::plan::Grace;
 use crate::policy::Verdict;
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Stop};
@@ -43,8 +42,6 @@ use crate::store::{LockError, Memory, OpenError, OwnTouches, StorageClock, Store
 use engine::Engine;
 use hollow::Hollow;
 use laps::Laps;
-use outcome::Outcomes;
-use reclaim::Reclaim;
 
 /// A difference of clocks that is worth telling.
 const SKEW_TOLD: SignedDuration = SignedDuration::from_mins(5);
@@ -210,165 +207,6 @@ impl<'a> Sweep<'a> {
         sweep
     }
 
-    fn audit(mut self) -> Result<SweepReport, SweepError> {
-        if self.store.unsettled() > 0 {
-            self.findings.push(Problem {
-                severity: Severity::Warning,
-                code: Code::PutBack,
-                repository: None,
-                path: "janitor/trash/pending".into(),
-                cause: "an interrupted sweep had taken things away; this audit does not see them".into(),
-                remedy: "nothing; the next sweep puts them back and decides anew".into(),
-            });
-        }
-        let (mut inventory, verdicts, expired) = self.look_and_decide(None)?;
-        let expected = plan::tags(&inventory, &verdicts);
-        let refusals = self.guard(&mut inventory, expected.len(), &expired)?;
-        self.is_refused = !refusals.is_empty();
-        self.findings.extend(refusals);
-        let mut outcomes = Outcomes::new(&inventory, verdicts);
-        outcomes.would_remove(&expected);
-        let named = self.named(&inventory, &expected, &expired);
-        let inventory = self.held_for_undo(inventory, &expected);
-        let inventory = plan::without(inventory, &expected);
-        if self.holds_for_undo() && !expected.is_empty() {
-            self.undo_due.push(self.undo_window().due(self.clock.now()));
-        }
-        drop(expected);
-        let plan = self.plan_revisions(&inventory, &named)?;
-        let empty = self.empty_repositories(&inventory, &plan)?;
-        self.lap("decide");
-        let going: Vec<Revision> = plan.remove.iter().map(|(revision, _)| *revision).collect();
-        let gone = going.iter().chain(&plan.empty).copied();
-        let mut inventory = plan::without_revisions(inventory, gone);
-        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
-        self.lap("blobs");
-        let collected = self.would_collect(&inventory, &reclaim);
-        if empty.len() < inventory.repositories.len() || collected.blobs_removed == inventory.blobs.len() {
-            for (repository, _) in &empty {
-                outcomes.repository_removed(repository);
-            }
-        }
-        let mut inventory = plan::without_revisions(inventory, self.hollow.young.iter().copied());
-        let kept = reclaim.kept(&inventory);
-        let broken = self.verify_once(&mut inventory, &kept)?;
-        self.lap("verify");
-        outcomes.manifests(going, plan.held.len());
-        let (digests, problems) = inventory.finish();
-        self.findings.extend(problems);
-        Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
-    }
-
-    fn act(mut self, lock: &StoreLock) -> Result<SweepReport, SweepError> {
-        self.tidy_up(lock)?;
-        let (mut inventory, verdicts, expired) = self.look_and_decide(Some(lock))?;
-        let expected = plan::tags(&inventory, &verdicts);
-        let refusals = self.guard(&mut inventory, expected.len(), &expired)?;
-        if !refusals.is_empty() {
-            return Err(self.refuse(&refusals));
-        }
-        let expired = self.throw_away(lock, &mut inventory, expired)?;
-        let companions = plan::companions(&inventory, &verdicts);
-        // What is there less what this sweep removes, written down beforehand: should it be cut short, the
-        // next one does not miss that. What goes away meanwhile without its doing is missed.
-        let mut least = Counts::of(&inventory);
-        least.tags -= expected.len();
-        self.remember(lock, least);
-        let mut outcomes = Outcomes::new(&inventory, verdicts);
-
-        let batch = if self.holds_for_undo() {
-            self.store.batch_with_undo(lock, &self.id)
-        } else {
-            self.store.batch(lock, &self.id)
-        };
-        self.own_touches.add(expected.iter().map(|expected| &expected.place));
-        let mut tags = apply::take(&batch, expected, self.stop)?;
-        outcomes.removed(&tags);
-        self.findings.append(&mut tags.problems);
-        let named = self.named(&inventory, &tags.taken, &expired);
-        let inventory = self.held_for_undo(inventory, &tags.taken);
-        let inventory = plan::without(inventory, &tags.taken);
-        self.lap("tags");
-
-        let plan = self.plan_revisions(&inventory, &named)?;
-        let mut empty = self.empty_repositories(&inventory, &plan)?;
-        // A registry that remembers blobs believes in these layer links, too.
-        if !empty.is_empty() && self.probe(lock, &inventory)?.is_some() {
-            empty.clear();
-        }
-        let hollow = std::mem::take(&mut self.hollow.old);
-        self.remove_empty_revisions(lock, &inventory, &hollow)?;
-        self.remove_empty_revisions(lock, &inventory, &plan.empty)?;
-        let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
-        let expected = plan::expected(&inventory, &plan.remove);
-        self.own_touches.add(expected.iter().map(|expected| &expected.place));
-        let mut revisions = apply::take(&batch, expected, self.stop)?;
-        self.findings.append(&mut revisions.problems);
-        let inventory = plan::without(inventory, &revisions.taken);
-        empty.retain(|(name, _)| is_empty(&inventory, name));
-        let links: Vec<Expected> = empty.iter().flat_map(|(_, links)| links).cloned().collect();
-        self.own_touches.add(links.iter().map(|expected| &expected.place));
-        let mut links = apply::take(&batch, links, self.stop)?;
-        self.findings.append(&mut links.problems);
-        let mut inventory = plan::without(inventory, &links.taken);
-        self.lap("manifests");
-
-        let is_stuck = tags.is_stuck || revisions.is_stuck || links.is_stuck;
-        let mut taken = tags.taken;
-        taken.append(&mut revisions.taken);
-        taken.append(&mut links.taken);
-        let removed = self.holds_for_undo().then(|| outcomes.removed_tags());
-        let settled =
-            self.settle(batch, &taken, &companions, is_stuck, &mut inventory, removed.as_deref())?;
-        drop(removed);
-        self.own_touches.end(self.clock.now());
-        if self.holds_for_undo() {
-            let back: Vec<_> =
-                taken.iter().filter(|it| settled.rescued.contains(&it.place)).cloned().collect();
-            inventory = plan::not_held_for_undo(inventory, &back);
-        }
-        taken.retain(|expected| !settled.rescued.contains(&expected.place));
-        outcomes.rescued(&settled.rescued);
-        if !settled.are_tags_gone {
-            outcomes.left_pending(&taken);
-        }
-        if !settled.is_emptied {
-            taken.clear();
-        }
-        let going: Vec<Revision> = taken.iter().filter_map(|it| inventory.revision(&it.place)).collect();
-        drop(taken);
-        self.lap("settle");
-
-        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
-        outcomes.manifests(going, plan.held.len());
-        for blob in &reclaim.hollow {
-            self.stop.check()?;
-            let digest = inventory.digest(*blob);
-            if let Err(error) = self.store.remove_hollow_blob(lock, &digest) {
-                self.failed(format!("blob {digest}"), &error);
-            }
-        }
-        self.lap("blobs");
-        let kept = reclaim.kept(&inventory);
-        least.repositories = least.repositories.saturating_sub(empty.len());
-        least.blobs = least.blobs.saturating_sub(reclaim.plan.due.len() + reclaim.hollow.len());
-        self.remember(lock, least);
-        let collected = self.collect(lock, &mut inventory, &reclaim)?;
-        self.lap("collect");
-        empty.retain(|(name, _)| settled.is_emptied && is_empty(&inventory, name));
-        self.remove_repositories(lock, &inventory, &empty, &mut outcomes)?;
-        let broken = self.verify(&mut inventory, kept, collected.ran)?;
-        let mut left = Counts::of(&inventory);
-        if !collected.ran {
-            left.repositories -= outcomes.repositories_removed();
-        }
-        self.remember(lock, left.or_more(least));
-        self.lap("verify");
-        let (digests, problems) = inventory.finish();
-        self.findings.extend(problems);
-        Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
-    }
-
     /// Ends the sweep without a report; what was found until then is logged.
     fn refuse(&self, refusals: &[Problem]) -> SweepError {
         for found in &self.findings {
@@ -436,12 +274,4 @@ impl<'a> Sweep<'a> {
     fn lap(&mut self, name: &'static str) {
         self.laps.lap(name, self.store.io_counts().total());
     }
-}
-
-/// Whether a repository has neither a tag, removed or not, nor a revision.
-fn is_empty(inventory: &Inventory, name: &RepoName) -> bool {
-    inventory.position(name).is_some_and(|at| {
-        let repository = &inventory.repositories[at];
-        repository.roots().next().is_none() && repository.revisions.is_empty()
-    })
 }

@@ -1,0 +1,130 @@
+//! The order of a sweep that acts.
+
+use super::outcome::Outcomes;
+use super::reclaim::Reclaim;
+use super::{Sweep, SweepError};
+use crate::apply;
+use crate::model::{Counts, Expected, Inventory, RepoName, Revision};
+use crate::plan;
+use crate::report::SweepReport;
+use crate::store::StoreLock;
+
+impl Sweep<'_> {
+    pub(super) fn act(mut self, lock: &StoreLock) -> Result<SweepReport, SweepError> {
+        self.tidy_up(lock)?;
+        let (mut inventory, verdicts, expired) = self.look_and_decide(Some(lock))?;
+        let expected = plan::tags(&inventory, &verdicts);
+        let refusals = self.guard(&mut inventory, expected.len(), &expired)?;
+        if !refusals.is_empty() {
+            return Err(self.refuse(&refusals));
+        }
+        let expired = self.throw_away(lock, &mut inventory, expired)?;
+        let companions = plan::companions(&inventory, &verdicts);
+        // What is there less what this sweep removes, written down beforehand: should it be cut short, the
+        // next one does not miss that. What goes away meanwhile without its doing is missed.
+        let mut least = Counts::of(&inventory);
+        least.tags = least.tags.saturating_sub(expected.len());
+        self.remember(lock, least);
+        let mut outcomes = Outcomes::new(&inventory, verdicts);
+
+        let batch = if self.holds_for_undo() {
+            self.store.batch_with_undo(lock, &self.id)
+        } else {
+            self.store.batch(lock, &self.id)
+        };
+        self.own_touches.add(expected.iter().map(|expected| &expected.place));
+        let mut tags = apply::take(&batch, expected, self.stop)?;
+        outcomes.removed(&tags);
+        self.findings.append(&mut tags.problems);
+        let named = self.named(&inventory, &tags.taken, &expired);
+        let inventory = self.held_for_undo(inventory, &tags.taken);
+        let inventory = plan::without(inventory, &tags.taken);
+        self.lap("tags");
+
+        let plan = self.plan_revisions(&inventory, &named)?;
+        let mut empty = self.empty_repositories(&inventory, &plan)?;
+        // A registry that remembers blobs believes in these layer links, too.
+        if !empty.is_empty() && self.probe(lock, &inventory)?.is_some() {
+            empty.clear();
+        }
+        let hollow = std::mem::take(&mut self.hollow.old);
+        self.remove_empty_revisions(lock, &inventory, &hollow)?;
+        self.remove_empty_revisions(lock, &inventory, &plan.empty)?;
+        let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
+        let expected = plan::expected(&inventory, &plan.remove);
+        self.own_touches.add(expected.iter().map(|expected| &expected.place));
+        let mut revisions = apply::take(&batch, expected, self.stop)?;
+        self.findings.append(&mut revisions.problems);
+        let inventory = plan::without(inventory, &revisions.taken);
+        empty.retain(|(name, _)| is_empty(&inventory, name));
+        let links: Vec<Expected> = empty.iter().flat_map(|(_, links)| links).cloned().collect();
+        self.own_touches.add(links.iter().map(|expected| &expected.place));
+        let mut links = apply::take(&batch, links, self.stop)?;
+        self.findings.append(&mut links.problems);
+        let mut inventory = plan::without(inventory, &links.taken);
+        self.lap("manifests");
+
+        let is_stuck = tags.is_stuck || revisions.is_stuck || links.is_stuck;
+        let mut taken = tags.taken;
+        taken.append(&mut revisions.taken);
+        taken.append(&mut links.taken);
+        let removed = self.holds_for_undo().then(|| outcomes.removed_tags());
+        let settled =
+            self.settle(batch, &taken, &companions, is_stuck, &mut inventory, removed.as_deref())?;
+        drop(removed);
+        self.own_touches.end(self.clock.now());
+        if self.holds_for_undo() {
+            let back: Vec<_> =
+                taken.iter().filter(|it| settled.rescued.contains(&it.place)).cloned().collect();
+            inventory = plan::not_held_for_undo(inventory, &back);
+        }
+        taken.retain(|expected| !settled.rescued.contains(&expected.place));
+        outcomes.rescued(&settled.rescued);
+        if !settled.are_tags_gone {
+            outcomes.left_pending(&taken);
+        }
+        if !settled.is_emptied {
+            taken.clear();
+        }
+        let going: Vec<Revision> = taken.iter().filter_map(|it| inventory.revision(&it.place)).collect();
+        drop(taken);
+        self.lap("settle");
+
+        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
+        outcomes.manifests(going, plan.held.len());
+        for blob in &reclaim.hollow {
+            self.stop.check()?;
+            let digest = inventory.digest(*blob);
+            if let Err(error) = self.store.remove_hollow_blob(lock, &digest) {
+                self.failed(format!("blob {digest}"), &error);
+            }
+        }
+        self.lap("blobs");
+        let kept = reclaim.kept(&inventory);
+        least.repositories = least.repositories.saturating_sub(empty.len());
+        least.blobs = least.blobs.saturating_sub(reclaim.plan.due.len() + reclaim.hollow.len());
+        self.remember(lock, least);
+        let collected = self.collect(lock, &mut inventory, &reclaim)?;
+        self.lap("collect");
+        empty.retain(|(name, _)| settled.is_emptied && is_empty(&inventory, name));
+        self.remove_repositories(lock, &inventory, &empty, &mut outcomes)?;
+        let broken = self.verify(&mut inventory, kept, collected.ran)?;
+        let mut left = Counts::of(&inventory);
+        if !collected.ran {
+            left.repositories = left.repositories.saturating_sub(outcomes.repositories_removed());
+        }
+        self.remember(lock, left.or_more(least));
+        self.lap("verify");
+        let (digests, problems) = inventory.finish();
+        self.findings.extend(problems);
+        Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
+    }
+}
+
+/// Whether a repository has neither a tag, removed or not, nor a revision.
+fn is_empty(inventory: &Inventory, name: &RepoName) -> bool {
+    inventory.position(name).is_some_and(|at| {
+        let repository = &inventory.repositories[at];
+        repository.roots().next().is_none() && repository.revisions.is_empty()
+    })
+}
