@@ -145,7 +145,7 @@ fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
     raise_open_file_limit();
     let stop = Arc::new(Stop::default());
     daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
-    let report = match fsck::check(config, &stop, |mends| may_mend(mends, config.yes)) {
+    let report = match fsck::check(config, &stop, |mends| may_mend(mends, config.yes, config.dry_run)) {
         Ok(report) => report,
         Err(error) => {
             let code = error.exit_code();
@@ -165,10 +165,14 @@ fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
 }
 
 /// Lists what would be mended, and asks, where there is somebody to ask.
-fn may_mend(mends: &[Mend], yes: bool) -> bool {
+fn may_mend(mends: &[Mend], yes: bool, dry_run: bool) -> bool {
     let mut stderr = io::stderr().lock();
     for mend in mends {
         writeln!(stderr, "to mend: {mend}").ok();
+    }
+    if dry_run {
+        writeln!(stderr, "nothing was changed (dry run)").ok();
+        return false;
     }
     if yes {
         return true;

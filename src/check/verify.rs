@@ -91,6 +91,10 @@ pub(crate) fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id
             lacks.push((id, format!("the revision link of manifest {} is missing or empty", digest(id))));
         }
         let Some(manifest) = inventory.manifests.get(&id) else {
+            // What an index lists may be a plain blob; what is a revision may not.
+            if id == tagged || linked(id, &repository.revisions) {
+                lacks.push((id, format!("manifest {} cannot be read", digest(id))));
+            }
             continue;
         };
         open.extend(manifest.children());

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 
@@ -26,6 +27,10 @@ pub struct CheckConfig {
     pub repair: bool,
     /// Whether to mend it without asking.
     pub yes: bool,
+    /// Whether to mend nothing, whoever agrees.
+    pub dry_run: bool,
+    /// How long a repair waits for the lock.
+    pub lock_wait: Duration,
     /// How the report is written to stdout.
     pub output: OutputFormat,
     /// How the log is written.
@@ -54,6 +59,8 @@ impl CheckConfig {
             deep: deep.then_some(Deep { rate, state }),
             repair,
             yes,
+            dry_run: settings.dry_run,
+            lock_wait: settings.lock_wait,
             output: settings.output.unwrap_or(OutputFormat::Text),
             log_format: settings.log_format,
             log_level: settings.log_level,

@@ -17,6 +17,7 @@ use crate::model::{Digest, Mend, RepoName, Survey};
 use crate::report::check::{CheckReport, Hashed, RepairOutcome, Repaired};
 use crate::stop::{Interrupted, Stop};
 use crate::store::{LockError, Mended, OpenError, StorageClock, Store, WRITE_IN_PROGRESS, path_of};
+use crate::sweep::{NoLock, take_lock};
 
 /// How often a repair may uncover more to mend.
 const ROUNDS: usize = 4;
@@ -47,6 +48,15 @@ pub enum CheckError {
     /// A stop was asked for.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<NoLock> for CheckError {
+    fn from(error: NoLock) -> Self {
+        match error {
+            NoLock::Lock(error) => Self::Lock(error),
+            NoLock::Interrupted(error) => Self::Interrupted(error),
+        }
+    }
 }
 
 impl CheckError {
@@ -180,11 +190,13 @@ impl Check<'_> {
                 break;
             }
             let mends: Vec<Mend> = agreed.iter().map(|(_, mend)| mend.clone()).collect();
-            if !confirm(&mends) {
+            if !confirm(&mends) || self.config.dry_run {
                 repaired.extend(agreed.iter().map(|(it, mend)| told(it, mend, RepairOutcome::Listed, None)));
                 break;
             }
-            let store_lock = self.store.lock(self.now)?;
+            let store_lock = take_lock(self.store, self.config.lock_wait, self.stop)?;
+            // Much may have happened while somebody thought about it.
+            *look = self.look_twice()?;
             // What is old enough to go, the storage's own clock says; this host's may be wrong.
             self.now = self.store.clock(&store_lock).map_err(CheckError::Clock)?.now();
             look.findings.retain(|it| {

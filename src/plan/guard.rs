@@ -22,7 +22,7 @@ impl Share {
         self.all >= TINY && widened(self.going) * 100 > widened(self.all) * u128::from(percent)
     }
 
-    /// The percentage that permits this and nothing more.
+    /// The least whole percentage that permits this.
     fn percent(&self) -> u128 {
         (widened(self.going) * 100).div_ceil(widened(self.all).max(1))
     }
@@ -58,13 +58,26 @@ impl TooMuch {
         format!("a sweep would remove {}, and at most {} % may go", shares.join(" and "), self.most)
     }
 
-    /// How to say that it is meant: for one sweep, and for no more than what was told.
-    pub fn remedy(&self) -> String {
+    /// What says that it is meant.
+    pub fn flag(&self) -> String {
         let percent = self.shares.iter().map(Share::percent).max().unwrap_or(100);
+        format!("--max-remove-percent {percent}")
+    }
+
+    /// How to say that it is meant, with all the flags that it takes.
+    pub fn remedy(flags: &str) -> String {
         format!(
-            "if that is meant, as on the first sweep of a long-neglected store, see with --dry-run what goes and confirm it for one sweep: janitor --run-once --max-remove-percent {percent} (with the compose stack: make gc ARGS=\"--max-remove-percent {percent}\")"
+            "if that is meant, as on the first sweep of a long-neglected store, see with --dry-run what goes, and {}",
+            confirm(flags)
         )
     }
+}
+
+/// How to say for one sweep that it is meant.
+pub fn confirm(flags: &str) -> String {
+    format!(
+        "confirm it for one sweep: the same settings with --run-once {flags} added (with the compose stack: make gc ARGS=\"{flags}\")"
+    )
 }
 
 #[cfg(test)]
@@ -102,7 +115,7 @@ mod tests {
             told.cause(),
             "a sweep would remove 60 of 100 tags and 301 of 320 blobs, and at most 50 % may go"
         );
-        assert!(told.remedy().contains("janitor --run-once --max-remove-percent 95 "), "{}", told.remedy());
+        assert_eq!(told.flag(), "--max-remove-percent 95");
         let one = TooMuch::among([tags(40, 100), blobs], 50).unwrap();
         assert!(!one.cause().contains("tags"), "{}", one.cause());
     }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 pub use blobs::{Blobs, Due};
-pub use guard::{Share, TINY, TooMuch};
+pub use guard::{Share, TINY, TooMuch, confirm};
 pub use losses::losses;
 pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
 
@@ -112,7 +112,7 @@ pub fn without_revisions(mut inventory: Inventory, gone: impl IntoIterator<Item 
 /// The inventory with the manifests that taken tags named held for undo.
 #[must_use]
 pub fn held_for_undo(mut inventory: Inventory, tags: &[Expected]) -> Inventory {
-    for Revision { repository, manifest } in named_by(&inventory, tags) {
+    for (Revision { repository, manifest }, _) in named_by(&inventory, tags) {
         inventory.repositories[repository as usize].undoable.push(manifest);
     }
     inventory
@@ -121,7 +121,7 @@ pub fn held_for_undo(mut inventory: Inventory, tags: &[Expected]) -> Inventory {
 /// The inventory without what some tags held for undo, which are back in their places.
 #[must_use]
 pub fn not_held_for_undo(mut inventory: Inventory, tags: &[Expected]) -> Inventory {
-    for Revision { repository, manifest } in named_by(&inventory, tags) {
+    for (Revision { repository, manifest }, _) in named_by(&inventory, tags) {
         let undoable = &mut inventory.repositories[repository as usize].undoable;
         if let Some(at) = undoable.iter().rposition(|it| *it == manifest) {
             undoable.remove(at);

@@ -13,8 +13,8 @@ use crate::model::{Expected, Id, Inventory, LinkAge, Place, Problem, Revision};
 pub struct Candidate {
     /// Which.
     pub revision: Revision,
-    /// Whether only tags that this sweep removed had reached it.
-    pub tag_removed: bool,
+    /// When the last of the tags was pushed that this sweep removed, if only such had reached it.
+    pub tag_removed: Option<Timestamp>,
 }
 
 /// What becomes of the candidates.
@@ -32,12 +32,14 @@ pub struct Revisions {
     pub doubts: Vec<Problem>,
 }
 
-/// The manifests that tags, once taken away, no longer name.
-pub fn named_by(inventory: &Inventory, tags: &[Expected]) -> Vec<Revision> {
+/// The manifests that tags, once taken away, no longer name, and when each tag was pushed.
+pub fn named_by(inventory: &Inventory, tags: &[Expected]) -> Vec<(Revision, Timestamp)> {
     let named = |expected: &Expected| {
-        let (Place::Tag(name, _), Some((digest, _))) = (&expected.place, &expected.link) else { return None };
+        let (Place::Tag(name, _), Some((digest, pushed_at))) = (&expected.place, &expected.link) else {
+            return None;
+        };
         let repository = u32::try_from(inventory.position(name)?).ok()?;
-        Some(Revision { repository, manifest: inventory.digests.id(digest)? })
+        Some((Revision { repository, manifest: inventory.digests.id(digest)? }, *pushed_at))
     };
     tags.iter().filter_map(named).collect()
 }
@@ -56,7 +58,7 @@ pub fn expected(inventory: &Inventory, remove: &[(Revision, Timestamp)]) -> Vec<
 ///
 /// `removed` are what tags named that this sweep took away and that are no longer in the inventory,
 /// sorted by repository.
-pub fn unreachable(inventory: &Inventory, removed: &[Revision]) -> Vec<Candidate> {
+pub fn unreachable(inventory: &Inventory, removed: &[(Revision, Timestamp)]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for (at, repository) in (0_u32..).zip(&inventory.repositories) {
         let graph = Graph::of(repository, &inventory.manifests);
@@ -70,12 +72,13 @@ pub fn unreachable(inventory: &Inventory, removed: &[Revision]) -> Vec<Candidate
             continue;
         }
         inventory.digests.sort(&mut unreached);
-        let from = removed.partition_point(|revision| revision.repository < at);
-        let own = removed[from..].iter().take_while(|revision| revision.repository == at);
-        let own = graph.closure(own.map(|revision| revision.manifest));
+        let from = removed.partition_point(|(revision, _)| revision.repository < at);
+        let own = removed[from..].iter().take_while(|(revision, _)| revision.repository == at);
+        let last = own.clone().map(|(_, pushed_at)| *pushed_at).max();
+        let own = graph.closure(own.map(|(revision, _)| revision.manifest));
         candidates.extend(unreached.into_iter().map(|manifest| Candidate {
             revision: Revision { repository: at, manifest },
-            tag_removed: own.contains(&manifest),
+            tag_removed: last.filter(|_| own.contains(&manifest)),
         }));
     }
     candidates
@@ -97,9 +100,10 @@ pub fn revisions(
     let mut old: Vec<(Revision, Timestamp)> = Vec::new();
     let mut young: HashSet<Revision> = HashSet::new();
     for (Candidate { revision, tag_removed }, age) in candidates.iter().copied().zip(ages) {
-        let exempt = tag_removed_needs_no_age && tag_removed;
+        // What was pushed again since, by its digest, is on its way to another tag.
+        let exempt = |at| tag_removed_needs_no_age && tag_removed.is_some_and(|pushed_at| at <= pushed_at);
         match age {
-            LinkAge::Written(at) if exempt || grace.is_over(at) => old.push((revision, at)),
+            LinkAge::Written(at) if exempt(at) || grace.is_over(at) => old.push((revision, at)),
             LinkAge::Written(at) => {
                 young.insert(revision);
                 plan.held.push(revision);

@@ -77,11 +77,12 @@ impl Store {
         super::trash::put_back_one(self, &from, &to, &name)
     }
 
-    /// Moves a tag that is in the way into the undo trash.
+    /// Moves a tag out of the way of another one. Until [`Store::hold_overwritten`] it may come back, and
+    /// does so after a crash, unless the other one is in its place by then.
     ///
     /// # Errors
     /// Whatever the system says; then it stays in its place.
-    pub fn hold_overwritten(
+    pub fn set_tag_aside(
         &self,
         lock: &StoreLock,
         id: &str,
@@ -89,7 +90,7 @@ impl Store {
         removed_at: Timestamp,
         tag: RemovedTag,
     ) -> io::Result<Vec<Problem>> {
-        let path = format!("{}/{id}", layout::UNDO);
+        let path = format!("{}/{id}", layout::PENDING);
         let parent = layout::parent(place);
         self.make_room_and_dirs(lock, &format!("{path}/{parent}"))?;
         let problems = self.write_records(lock, &path, removed_at, &[tag]);
@@ -98,6 +99,27 @@ impl Store {
         let name = layout::file_name(place);
         mutate::rename_dir(&self.io, &from, &name, &to, &name)?;
         Ok(problems)
+    }
+
+    /// The other one is in its place: what was set aside is held for undo.
+    ///
+    /// # Errors
+    /// Whatever the system says; then the next sweep does it.
+    pub fn hold_overwritten(&self, lock: &StoreLock, id: &str) -> io::Result<()> {
+        self.make_room_and_dirs(lock, layout::UNDO)?;
+        self.rename_batch(lock, layout::PENDING, layout::UNDO, id)
+    }
+
+    /// The other one is not in its place: what was set aside goes back.
+    ///
+    /// # Errors
+    /// Whatever the system says; then the next sweep does it.
+    pub fn put_set_aside_back(&self, lock: &StoreLock, id: &str, place: &Place) -> io::Result<()> {
+        let batch = self.batch(lock, id);
+        for back in batch.put_back(std::slice::from_ref(place), &Stop::default()).unwrap_or_default() {
+            back?;
+        }
+        batch.condemn()
     }
 
     fn write_records(

@@ -111,6 +111,14 @@ pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
 }
 
+/// What a restore is called beside the sweeps, once for each tag that it overwrites.
+pub const RESTORE: &str = "-restore-";
+
+/// Whether a batch of the trash is a restore's.
+pub(super) fn is_restore(id: &str) -> bool {
+    id.contains(RESTORE)
+}
+
 /// A path as people are told it: below the registry's root directory, wherever it was told from.
 pub(super) fn told(path: &str) -> String {
     let is_whole = path.starts_with(REGISTRY) || path.starts_with(JANITOR);

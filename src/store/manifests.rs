@@ -86,7 +86,11 @@ impl Store {
         };
         if Digest::of(&bytes) != *digest {
             let cause = format!("its {} bytes have another digest", bytes.len());
-            return doubt(Code::WrongHash, cause, "delete this blob's directory and push the image again");
+            return doubt(
+                Code::WrongHash,
+                cause,
+                "janitor check --repair moves it aside; then push the image again",
+            );
         }
         match Document::parse(&bytes) {
             Ok(manifest) => ManifestRead::Manifest(manifest),

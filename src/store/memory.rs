@@ -21,6 +21,9 @@ pub struct Memory {
     pub at: Timestamp,
     /// What was there.
     pub left: Counts,
+    /// Blobs among them that nothing kept needed any more: what went, or was removed, has been told of.
+    #[serde(default)]
+    pub held_blobs: usize,
 }
 
 /// As it stands in the file: with a digest, since half a number is a number as well.

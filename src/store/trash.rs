@@ -108,7 +108,10 @@ impl Store {
                 }
             }
             if left.problems.len() == troubles {
-                left.problems.extend(batch.condemn().err().map(|error| failed(&sweep, &error)));
+                // What a restore overwrote is held for undo, wherever it was cut short.
+                let is_overwritten = layout::is_restore(&sweep) && !left.superseded.is_empty();
+                let done = if is_overwritten { self.hold_overwritten(lock, &sweep) } else { batch.condemn() };
+                left.problems.extend(done.err().map(|error| failed(&sweep, &error)));
             }
         }
         self.delete_condemned(lock, &mut left.problems, stop)?;

@@ -7,6 +7,7 @@ use crate::apply;
 use crate::model::{Counts, Expected, Inventory, RepoName, Revision};
 use crate::plan;
 use crate::report::SweepReport;
+use crate::stop::Interrupted;
 use crate::store::StoreLock;
 
 impl Sweep<'_> {
@@ -18,13 +19,14 @@ impl Sweep<'_> {
         if !refusals.is_empty() {
             return Err(self.refuse(&refusals));
         }
-        let expired = self.throw_away(lock, &mut inventory, expired)?;
+        self.throw_away(lock, &mut inventory, expired)?;
         let companions = plan::companions(&inventory, &verdicts);
         // What is there less what this sweep removes, written down beforehand: should it be cut short, the
         // next one does not miss that. What goes away meanwhile without its doing is missed.
         let mut least = Counts::of(&inventory);
         least.tags = least.tags.saturating_sub(expected.len());
-        self.remember(lock, least);
+        let told = self.told_blobs();
+        self.remember(lock, least, told);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
         let batch = if self.holds_for_undo() {
@@ -36,7 +38,7 @@ impl Sweep<'_> {
         let mut tags = apply::take(&batch, expected, self.stop)?;
         outcomes.removed(&tags);
         self.findings.append(&mut tags.problems);
-        let named = self.named(&inventory, &tags.taken, &expired);
+        let named = self.named(&inventory, &tags.taken);
         let inventory = self.held_for_undo(inventory, &tags.taken);
         let inventory = plan::without(inventory, &tags.taken);
         self.lap("tags");
@@ -92,18 +94,13 @@ impl Sweep<'_> {
 
         let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
         outcomes.manifests(going, plan.held.len());
-        for blob in &reclaim.hollow {
-            self.stop.check()?;
-            let digest = inventory.digest(*blob);
-            if let Err(error) = self.store.remove_hollow_blob(lock, &digest) {
-                self.failed(format!("blob {digest}"), &error);
-            }
-        }
+        self.remove_hollow_blobs(lock, &inventory, &reclaim)?;
         self.lap("blobs");
         let kept = reclaim.kept(&inventory);
         least.repositories = least.repositories.saturating_sub(empty.len());
         least.blobs = least.blobs.saturating_sub(reclaim.plan.due.len() + reclaim.hollow.len());
-        self.remember(lock, least);
+        let released = reclaim.not_kept(&inventory).0;
+        self.remember(lock, least, released.max(told));
         let collected = self.collect(lock, &mut inventory, &reclaim)?;
         self.lap("collect");
         empty.retain(|(name, _)| settled.is_emptied && is_empty(&inventory, name));
@@ -113,11 +110,28 @@ impl Sweep<'_> {
         if !collected.ran {
             left.repositories = left.repositories.saturating_sub(outcomes.repositories_removed());
         }
-        self.remember(lock, left.or_more(least));
+        self.remember(lock, left.or_more(least), collected.blobs_held);
         self.lap("verify");
         let (digests, problems) = inventory.finish();
         self.findings.extend(problems);
         Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
+    }
+
+    /// Removes the empty directories that interrupted collectors left of blobs.
+    fn remove_hollow_blobs(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &Inventory,
+        reclaim: &Reclaim,
+    ) -> Result<(), Interrupted> {
+        for blob in &reclaim.hollow {
+            self.stop.check()?;
+            let digest = inventory.digest(*blob);
+            if let Err(error) = self.store.remove_hollow_blob(lock, &digest) {
+                self.failed(format!("blob {digest}"), &error);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ impl Sweep<'_> {
         self.findings.extend(refusals);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
         outcomes.would_remove(&expected);
-        let named = self.named(&inventory, &expected, &expired);
+        let named = self.named(&inventory, &expected);
         let inventory = self.held_for_undo(inventory, &expected);
         let inventory = plan::without(inventory, &expected);
         if self.holds_for_undo() && !expected.is_empty() {

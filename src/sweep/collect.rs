@@ -107,9 +107,13 @@ impl Sweep<'_> {
         }
         // What this sweep took away was guarded; the rest was counted before, and has grown since, as a
         // storage that goes away meanwhile would make it.
-        let stray = Share { what: STRAY, going: reclaim.stray, all: inventory.blobs.len() };
+        let stray = Share {
+            what: STRAY,
+            going: reclaim.stray.saturating_sub(self.told_blobs()),
+            all: inventory.blobs.len(),
+        };
         if let Some(too_much) = TooMuch::among([stray], self.config.guards.max_remove_percent) {
-            let why = format!("not run: {}; {}", too_much.cause(), too_much.remedy());
+            let why = format!("not run: {}; {}", too_much.cause(), TooMuch::remedy(&too_much.flag()));
             return Err((CollectionStatus::Refused, why));
         }
         match (due.is_empty(), held.len()) {

@@ -1,6 +1,7 @@
 //! The guards' part of a sweep: whether what it would do is plausible, asked before anything goes.
 
 use super::Sweep;
+use super::memory::ACCEPT_LOSSES;
 use crate::gc::mark::{self, Fate};
 use crate::model::{Code, Counts, Id, Inventory, Problem, Severity, UndoTrash};
 use crate::plan::{Share, TINY, TooMuch};
@@ -8,7 +9,7 @@ use crate::policy::{Reason, Verdict};
 use crate::stop::Interrupted;
 
 /// What no removed tag accounts for.
-pub(super) const STRAY: &str = "blobs (besides those of removed tags)";
+pub(super) const STRAY: &str = "blobs (besides those of tags that it removes, or that were removed before)";
 
 impl Sweep<'_> {
     /// Everything that speaks against the sweep as a whole, if it is to remove so many tags.
@@ -19,18 +20,29 @@ impl Sweep<'_> {
         expired: &UndoTrash,
     ) -> Result<Vec<Problem>, Interrupted> {
         let is = Counts::of(inventory);
-        let losses = self.losses(is);
+        let mut losses = self.losses(is);
         let most = self.config.guards.max_remove_percent;
         let tags = Share { what: "tags", going: tags_going, all: is.tags };
-        let blobs =
-            Share { what: STRAY, going: self.untagged_blobs(inventory, expired, most)?, all: is.blobs };
-        let too_much = TooMuch::among([tags, blobs], most).map(|too_much| Problem {
-            severity: Severity::Warning,
-            code: Code::TooMuchGoes,
-            repository: None,
-            path: format!("MAX_REMOVE_PERCENT={most}"),
-            cause: too_much.cause(),
-            remedy: too_much.remedy(),
+        let blobs = Share {
+            what: STRAY,
+            going: self.untagged_blobs(inventory, expired, most)?.saturating_sub(self.told_blobs()),
+            all: is.blobs,
+        };
+        let too_much = TooMuch::among([tags, blobs], most).map(|too_much| {
+            let mut flags = too_much.flag();
+            if let Some(losses) = &mut losses {
+                // Either flag alone would be refused again.
+                flags = format!("{ACCEPT_LOSSES} {flags}");
+                losses.remedy = "see that the storage is mounted whole".into();
+            }
+            Problem {
+                severity: Severity::Warning,
+                code: Code::TooMuchGoes,
+                repository: None,
+                path: format!("MAX_REMOVE_PERCENT={most}"),
+                cause: too_much.cause(),
+                remedy: TooMuch::remedy(&flags),
+            }
         });
         Ok(losses.into_iter().chain(too_much).collect())
     }
@@ -80,7 +92,7 @@ impl Sweep<'_> {
                     repository: Some(repository.name.clone()),
                     path: repository.name.to_string(),
                     cause: format!(
-                        "{held} tags more than are to be kept stay, since many images were pushed within the same second, as in a store that was copied or restored without its times: which is newest is unknown"
+                        "{held} of its tags stay beside those that are to be kept, since many images were pushed within the same seconds, as in a store that was copied or restored without its times: which is newest is unknown"
                     ),
                     remedy: "delete by hand what is not needed, wait until newer pushes take their place, or have names decide: janitor --run-once --trust-equal-push-times".into(),
                 });

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Sweep;
 use crate::model::{Id, Inventory, LinkAge, Problem, Revision};
 use crate::plan::{self, Revisions};
@@ -15,7 +17,7 @@ impl Sweep<'_> {
     pub(super) fn plan_revisions(
         &mut self,
         inventory: &Inventory,
-        removed: &[Revision],
+        removed: &[(Revision, Timestamp)],
     ) -> Result<Revisions, Interrupted> {
         if !self.config.delete_untagged {
             return Ok(Revisions::default());

@@ -7,6 +7,8 @@ use crate::model::{Code, Counts, Problem, Severity};
 use crate::plan;
 use crate::store::{Memory, StoreLock};
 
+/// The switch that confirms.
+pub(super) const ACCEPT_LOSSES: &str = "--accept-losses";
 const PATH: &str = "janitor/last-sweep.json";
 
 impl Sweep<'_> {
@@ -26,7 +28,9 @@ impl Sweep<'_> {
             }),
         }
         let memory = self.memory.as_ref()?;
-        let left = plan::losses(&memory.left, &is)?;
+        // What nothing needed may have been collected by somebody else.
+        let blobs = memory.left.blobs.saturating_sub(memory.held_blobs);
+        let left = plan::losses(&Counts { blobs, ..memory.left }, &is)?;
         if self.config.guards.accept_losses {
             return None;
         }
@@ -39,16 +43,26 @@ impl Sweep<'_> {
                 "since {:.0}, when sweep {} wrote down what it left, the store has lost most of it: {left} are still there",
                 memory.at, memory.sweep
             ),
-            remedy: "see that the storage is mounted whole; if they were deleted by somebody who meant to, confirm it for one sweep: janitor --run-once --accept-losses (with the compose stack: make gc ARGS=--accept-losses)".into(),
+            remedy: format!(
+                "see that the storage is mounted whole; if they were deleted by somebody who meant to, {}",
+                plan::confirm(ACCEPT_LOSSES)
+            ),
         })
     }
 
+    /// Blobs that went out of use in earlier sweeps and are still there: for their age, for undo, or
+    /// because they could not be collected. Nobody has to be told of them twice.
+    pub(super) fn told_blobs(&self) -> usize {
+        self.memory.as_ref().map_or(0, |memory| memory.held_blobs)
+    }
+
     /// Writes down what is left, or will be whatever happens, unless that is known already.
-    pub(super) fn remember(&mut self, lock: &StoreLock, left: Counts) {
-        if self.memory.as_ref().is_some_and(|memory| memory.left == left) {
+    pub(super) fn remember(&mut self, lock: &StoreLock, left: Counts, held_blobs: usize) {
+        let is_known = |memory: &Memory| memory.left == left && memory.held_blobs == held_blobs;
+        if self.memory.as_ref().is_some_and(is_known) {
             return;
         }
-        let memory = Memory { sweep: self.id.clone(), at: self.clock.now(), left };
+        let memory = Memory { sweep: self.id.clone(), at: self.clock.now(), left, held_blobs };
         match self.store.remember(lock, &memory) {
             Ok(()) => self.memory = Some(memory),
             Err(error) => {

@@ -119,8 +119,37 @@ pub(crate) fn name_of_run(now: Timestamp) -> String {
     format!("{}-{}", now.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
 }
 
+/// Why there is no lock.
+pub(crate) enum NoLock {
+    /// It could not be had.
+    Lock(LockError),
+    /// A stop was asked for.
+    Interrupted(Interrupted),
+}
+
+impl From<LockError> for NoLock {
+    fn from(error: LockError) -> Self {
+        Self::Lock(error)
+    }
+}
+
+impl From<Interrupted> for NoLock {
+    fn from(error: Interrupted) -> Self {
+        Self::Interrupted(error)
+    }
+}
+
+impl From<NoLock> for SweepError {
+    fn from(error: NoLock) -> Self {
+        match error {
+            NoLock::Lock(error) => Self::Lock(error),
+            NoLock::Interrupted(error) => Self::Interrupted(error),
+        }
+    }
+}
+
 /// Takes the lock, and waits for it as long as it may take.
-pub(crate) fn take_lock(store: &Store, wait: Duration, stop: &Stop) -> Result<StoreLock, SweepError> {
+pub(crate) fn take_lock(store: &Store, wait: Duration, stop: &Stop) -> Result<StoreLock, NoLock> {
     let mut waited = Duration::ZERO;
     loop {
         match store.lock(StorageClock::of_host().now()) {

@@ -177,7 +177,8 @@ impl Outcomes {
             || findings.iter().any(|finding| finding.severity >= Severity::Doubt);
         let (status, exit_code) = match (collected.report.status, troubled) {
             _ if sweep.is_refused => (Status::Refused, 12),
-            (CollectionStatus::Refused, _) => (Status::Refused, 12),
+            // An image that does not pull is the graver news.
+            (CollectionStatus::Refused, _) if broken.is_empty() => (Status::Refused, 12),
             (_, true) => (Status::Partial, 3),
             (_, false) if sweep.config.dry_run => (Status::Audit, 0),
             (_, false) => (Status::Done, 0),

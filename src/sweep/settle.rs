@@ -33,7 +33,7 @@ impl Sweep<'_> {
         removed: Option<&[RemovedTag]>,
     ) -> Result<Settled, Interrupted> {
         let mut rescued = HashSet::new();
-        if taken.is_empty() {
+        if taken.is_empty() && !is_stuck {
             return Ok(Settled { rescued, are_tags_gone: true, is_emptied: true });
         }
         if !self.config.settle.is_zero() {

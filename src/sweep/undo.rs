@@ -1,6 +1,6 @@
 //! What a sweep holds for undo, and what it no longer holds.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Sweep;
 use crate::model::{Expected, Inventory, Revision, UndoTrash};
@@ -40,15 +40,15 @@ impl Sweep<'_> {
     }
 
     /// Throws away what has outlived the window. What cannot be thrown away goes on to hold what it
-    /// holds, and is not among the answer.
+    /// holds.
     pub(super) fn throw_away(
         &mut self,
         lock: &StoreLock,
         inventory: &mut Inventory,
         mut over: UndoTrash,
-    ) -> Result<UndoTrash, Interrupted> {
+    ) -> Result<(), Interrupted> {
         if over.sweeps.is_empty() {
-            return Ok(over);
+            return Ok(());
         }
         let mut stays = Vec::new();
         for sweep in &over.sweeps {
@@ -66,23 +66,12 @@ impl Sweep<'_> {
         let problems = self.store.delete_condemned_now(lock, self.stop)?;
         self.findings.extend(problems);
         tracing::info!("threw away {} removed tags whose UNDO_WINDOW is over", over.tags.len());
-        Ok(over)
+        Ok(())
     }
 
-    /// What tags named that go now, and what those did that can no longer be brought back.
-    pub(super) fn named(
-        &self,
-        inventory: &Inventory,
-        tags: &[Expected],
-        expired: &UndoTrash,
-    ) -> Vec<Revision> {
-        let mut named = if self.holds_for_undo() { Vec::new() } else { plan::named_by(inventory, tags) };
-        named.extend(expired.tags.iter().filter_map(|tag| {
-            let repository = u32::try_from(inventory.position(&tag.repository)?).ok()?;
-            Some(Revision { repository, manifest: tag.manifest })
-        }));
-        named.sort_unstable_by_key(|revision| revision.repository);
-        named
+    /// What tags named that go now and cannot be brought back.
+    pub(super) fn named(&self, inventory: &Inventory, tags: &[Expected]) -> Vec<(Revision, Timestamp)> {
+        if self.holds_for_undo() { Vec::new() } else { plan::named_by(inventory, tags) }
     }
 
     pub(super) fn held_for_undo(&self, inventory: Inventory, tags: &[Expected]) -> Inventory {

@@ -8,7 +8,7 @@ use crate::model::{Inventory, Problem};
 use crate::report::trash::EmptyReport;
 use crate::stop::{Interrupted, Stop};
 use crate::store::Store;
-use crate::sweep::take_lock;
+use crate::sweep::{SweepError, take_lock};
 
 /// The removed tags of a store.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Trash {
         if config.dry_run {
             return Ok(EmptyReport::new(true, self.tags(), Vec::new()));
         }
-        let lock = take_lock(&self.store, config.lock_wait, stop)?;
+        let lock = take_lock(&self.store, config.lock_wait, stop).map_err(SweepError::from)?;
         // Only what was there when it was asked for: a sweep may have removed more since.
         let asked: HashSet<&str> = self.held.undo.sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
         let mut now = look(&self.store, stop)?.undo.split_off(|sweep| asked.contains(sweep.id.as_str()));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::UndoError;
 use super::list::pending;
@@ -12,8 +12,11 @@ use crate::model::{Inventory, Place, Problem, RepoName, TagName, Undoable};
 use crate::policy::companion_of;
 use crate::report::restore::{RestoreOutcome, RestoreReport, RestoredTag};
 use crate::stop::Stop;
-use crate::store::{RemovedReason, RemovedTag, StorageClock, Store, StoreLock};
+use crate::store::{RESTORE, RemovedReason, RemovedTag, StorageClock, Store, StoreLock};
 use crate::sweep::{SweepError, name_of_run, take_lock};
+
+/// Two tags pushed less far apart might count as pushed at the same time.
+const STEP: SignedDuration = SignedDuration::from_secs(2);
 
 /// Brings removed tags back to their places, as if they had just been pushed, and with them the
 /// companion tags that were removed with them. In a dry run, only says what would come of it.
@@ -34,7 +37,11 @@ pub fn restore_in(
     wanted: &Wanted,
     stop: &Stop,
 ) -> Result<RestoreReport, UndoError> {
-    let lock = if config.dry_run { None } else { Some(take_lock(store, config.lock_wait, stop)?) };
+    let lock = if config.dry_run {
+        None
+    } else {
+        Some(take_lock(store, config.lock_wait, stop).map_err(SweepError::from)?)
+    };
     let mut inventory = Inventory::default();
     let mut findings = store.look_at_undo(&mut inventory, stop)?;
     let mut chosen = choose(store, &inventory, wanted)?;
@@ -54,13 +61,18 @@ pub fn restore_in(
         store,
         inventory: &inventory,
         stop,
-        run: format!("{}-restore", name_of_run(clock.now())),
+        run: name_of_run(clock.now()),
         set_aside: 0,
         findings: Vec::new(),
     };
-    for tag in &chosen {
+    for (at, tag) in chosen.iter().enumerate() {
         stop.check()?;
-        let (outcome, detail) = restoring.one(lock.as_ref(), &clock, tag, wanted.overwrite)?;
+        // Seconds apart, so that their order is one to go by: the last of them counts as pushed now.
+        let later = chosen[at + 1..].iter().filter(|it| it.repository == tag.repository).count();
+        let apart = STEP.saturating_mul(i32::try_from(later).unwrap_or(i32::MAX));
+        let now = clock.now();
+        let pushed_at = now.saturating_sub(apart).unwrap_or(now);
+        let (outcome, detail) = restoring.one(lock.as_ref(), now, pushed_at, tag, wanted.overwrite)?;
         told.push(RestoredTag {
             repository: tag.repository.clone(),
             tag: tag.tag.clone(),
@@ -184,7 +196,8 @@ impl Restoring<'_> {
     fn one(
         &mut self,
         lock: Option<&StoreLock>,
-        clock: &StorageClock,
+        now: Timestamp,
+        pushed_at: Timestamp,
         tag: &Undoable,
         overwrite: bool,
     ) -> Result<Told, UndoError> {
@@ -203,24 +216,46 @@ impl Restoring<'_> {
             return Ok((RestoreOutcome::WouldRestore, "the image is whole".into()));
         };
         let mut detail = "the image is whole, and counts as just pushed".to_owned();
+        let mut aside = None;
         if exists.is_some() {
-            match self.set_aside(lock, clock.now(), tag) {
-                Ok(()) => detail.push_str("; the tag that was in its place is in the trash"),
+            match self.set_aside(lock, now, tag) {
+                Ok(id) => aside = Some(id),
                 Err(error) => {
                     let why = format!("the tag in its place could not be moved into the trash: {error}");
                     return Ok((RestoreOutcome::Failed, why));
                 }
             }
         }
-        Ok(match self.store.bring_back(lock, tag, clock.now()) {
-            Ok(true) => (RestoreOutcome::Restored, detail),
-            Ok(false) => (RestoreOutcome::Exists, self.exists(None)),
-            Err(error) if exists.is_some() => {
-                let why =
-                    format!("it is still in the trash, and so is the one that was in its place: {error}");
-                (RestoreOutcome::Failed, why)
+        let place = Place::Tag(tag.repository.clone(), tag.tag.clone());
+        Ok(match self.store.bring_back(lock, tag, pushed_at) {
+            Ok(true) => {
+                if let Some(id) = aside {
+                    detail.push_str("; the tag that was in its place is in the trash");
+                    if let Err(error) = self.store.hold_overwritten(lock, &id) {
+                        self.findings
+                            .push(Problem::of_failed_step(format!("janitor/trash/pending/{id}"), &error));
+                    }
+                }
+                (RestoreOutcome::Restored, detail)
             }
-            Err(error) => (RestoreOutcome::Failed, format!("it is still in the trash: {error}")),
+            Ok(false) => {
+                if let Some(id) = aside {
+                    // Somebody pushed in that moment; what was there before is held for undo.
+                    self.store.hold_overwritten(lock, &id).ok();
+                }
+                (RestoreOutcome::Exists, self.exists(None))
+            }
+            Err(error) => {
+                let back = aside.map(|id| self.store.put_set_aside_back(lock, &id, &place));
+                let other = match back {
+                    None => String::new(),
+                    Some(Ok(())) => "; the tag in its place is there again".to_owned(),
+                    Some(Err(error)) => {
+                        format!("; the tag in its place is put back by the next sweep ({error})")
+                    }
+                };
+                (RestoreOutcome::Failed, format!("it is still in the trash: {error}{other}"))
+            }
         })
     }
 
@@ -231,7 +266,7 @@ impl Restoring<'_> {
         )
     }
 
-    fn set_aside(&mut self, lock: &StoreLock, now: Timestamp, tag: &Undoable) -> std::io::Result<()> {
+    fn set_aside(&mut self, lock: &StoreLock, now: Timestamp, tag: &Undoable) -> std::io::Result<String> {
         let removed = RemovedTag {
             repository: tag.repository.to_string(),
             tag: tag.tag.to_string(),
@@ -243,9 +278,9 @@ impl Restoring<'_> {
         let place = Place::Tag(tag.repository.clone(), tag.tag.clone());
         // A sweep of its own for each, since one file tells of all that lies beside it.
         self.set_aside += 1;
-        let id = format!("{}-{}", self.run, self.set_aside);
-        self.findings.extend(self.store.hold_overwritten(lock, &id, &place, now, removed)?);
-        Ok(())
+        let id = format!("{}{RESTORE}{}", self.run, self.set_aside);
+        self.findings.extend(self.store.set_tag_aside(lock, &id, &place, now, removed)?);
+        Ok(id)
     }
 }
 

@@ -40,19 +40,10 @@ pub(super) fn lacking(
     let reached = graph.closure([manifest]);
     let mut blobs: Vec<(Id, u64)> = Vec::new();
     for id in reached.iter().copied() {
-        match inventory.manifests.get(&id) {
-            Some(manifest) => {
-                let references = manifest.blobs().filter(|reference| !reference.foreign);
-                let stored = references.map(|reference| repository.resolve(reference.blob));
-                blobs.extend(stored.map(|blob| (blob, inventory.sizes.of(blob))));
-            }
-            // What an index lists may be a plain blob; what is a revision may not.
-            None if inventory.has_blob(id)
-                && (id == manifest || repository.revisions.binary_search(&id).is_ok()) =>
-            {
-                lacks.push((id, format!("manifest {} cannot be read", inventory.digest(id))));
-            }
-            None => {}
+        if let Some(manifest) = inventory.manifests.get(&id) {
+            let references = manifest.blobs().filter(|reference| !reference.foreign);
+            let stored = references.map(|reference| repository.resolve(reference.blob));
+            blobs.extend(stored.map(|blob| (blob, inventory.sizes.of(blob))));
         }
         blobs.push((id, inventory.sizes.of(id)));
     }

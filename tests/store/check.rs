@@ -21,6 +21,8 @@ use crate::watch::{Hooks, Log, Once, mutates};
 
 fn config(stage: &Stage, repair: bool) -> CheckConfig {
     CheckConfig {
+        dry_run: false,
+        lock_wait: std::time::Duration::ZERO,
         data_dir: stage.root().into(),
         jobs: 1,
         only: None,

@@ -105,11 +105,11 @@ fn absent_of(repository: &Repository, absent: &HashSet<Id>, manifests: &HashMap<
     if absent.is_empty() {
         return None;
     }
-    let named = repository.tagged().find(|id| absent.contains(id));
+    let named = repository.roots().find(|id| absent.contains(id));
     if named.is_some() {
         return named;
     }
-    let mut open: Vec<Id> = repository.tagged().collect();
+    let mut open: Vec<Id> = repository.roots().collect();
     let mut seen = HashSet::new();
     while let Some(id) = open.pop() {
         if absent.contains(&id) && repository.revisions.binary_search(&id).is_ok() {
