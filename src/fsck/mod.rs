@@ -199,9 +199,10 @@ impl Check<'_> {
             *look = self.look_twice()?;
             // What is old enough to go, the storage's own clock says; this host's may be wrong.
             self.now = self.store.clock(&store_lock).map_err(CheckError::Clock)?.now();
-            look.findings.retain(|it| {
-                agreed.iter().any(|(known, _)| (known.code, &known.path) == (it.code, &it.path))
-            });
+            let is_it = |a: &Finding, b: &Finding| (a.code, &a.path) == (b.code, &b.path);
+            look.findings.retain(|it| agreed.iter().any(|(known, _)| is_it(known, it)));
+            let gone = agreed.iter().filter(|(known, _)| !look.findings.iter().any(|it| is_it(known, it)));
+            repaired.extend(gone.map(|(it, mend)| told(it, mend, RepairOutcome::Changed, None)));
             let run = self.now.strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
             let mut is_done = false;
             for (finding, mend) in self.repairs(look) {

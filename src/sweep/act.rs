@@ -25,8 +25,7 @@ impl Sweep<'_> {
         // next one does not miss that. What goes away meanwhile without its doing is missed.
         let mut least = Counts::of(&inventory);
         least.tags = least.tags.saturating_sub(expected.len());
-        let told = self.told_blobs();
-        self.remember(lock, least, told);
+        self.remember(lock, least, self.told_blobs);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
 
         let batch = if self.holds_for_undo() {
@@ -99,8 +98,9 @@ impl Sweep<'_> {
         let kept = reclaim.kept(&inventory);
         least.repositories = least.repositories.saturating_sub(empty.len());
         least.blobs = least.blobs.saturating_sub(reclaim.plan.due.len() + reclaim.hollow.len());
-        let released = reclaim.not_kept(&inventory).0;
-        self.remember(lock, least, released.max(told));
+        let is_plausible = self.strays(&inventory, &reclaim).is_none();
+        let released = if is_plausible { reclaim.not_kept(&inventory).0 } else { self.told_blobs };
+        self.remember(lock, least, released);
         let collected = self.collect(lock, &mut inventory, &reclaim)?;
         self.lap("collect");
         empty.retain(|(name, _)| settled.is_emptied && is_empty(&inventory, name));
@@ -110,7 +110,8 @@ impl Sweep<'_> {
         if !collected.ran {
             left.repositories = left.repositories.saturating_sub(outcomes.repositories_removed());
         }
-        self.remember(lock, left.or_more(least), collected.blobs_held);
+        let held = if is_plausible { collected.blobs_held } else { self.told_blobs };
+        self.remember(lock, left.or_more(least), held);
         self.lap("verify");
         let (digests, problems) = inventory.finish();
         self.findings.extend(problems);

@@ -105,14 +105,7 @@ impl Sweep<'_> {
             let why = "not run: there are blobs but no repository, so all of them would go; an unreadable or half-mounted storage looks like this";
             return Err((CollectionStatus::Refused, why.into()));
         }
-        // What this sweep took away was guarded; the rest was counted before, and has grown since, as a
-        // storage that goes away meanwhile would make it.
-        let stray = Share {
-            what: STRAY,
-            going: reclaim.stray.saturating_sub(self.told_blobs()),
-            all: inventory.blobs.len(),
-        };
-        if let Some(too_much) = TooMuch::among([stray], self.config.guards.max_remove_percent) {
+        if let Some(too_much) = self.strays(inventory, reclaim) {
             let why = format!("not run: {}; {}", too_much.cause(), TooMuch::remedy(&too_much.flag()));
             return Err((CollectionStatus::Refused, why));
         }
@@ -124,6 +117,14 @@ impl Sweep<'_> {
             )),
             (false, _) => Ok(collector),
         }
+    }
+
+    /// Whether too much is due that no manifest accounts for. What this sweep took away was guarded; the
+    /// rest was counted before, and has grown since, as a storage that goes away meanwhile would make it.
+    pub(super) fn strays(&self, inventory: &Inventory, reclaim: &Reclaim) -> Option<TooMuch> {
+        let going = reclaim.stray.saturating_sub(self.told_blobs);
+        let stray = Share { what: STRAY, going, all: inventory.blobs.len() };
+        TooMuch::among([stray], self.config.guards.max_remove_percent)
     }
 
     /// Counts what is gone and what is left.

@@ -25,7 +25,7 @@ impl Sweep<'_> {
         let tags = Share { what: "tags", going: tags_going, all: is.tags };
         let blobs = Share {
             what: STRAY,
-            going: self.untagged_blobs(inventory, expired, most)?.saturating_sub(self.told_blobs()),
+            going: self.untagged_blobs(inventory, expired, most)?.saturating_sub(self.told_blobs),
             all: is.blobs,
         };
         let too_much = TooMuch::among([tags, blobs], most).map(|too_much| {

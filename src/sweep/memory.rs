@@ -15,7 +15,10 @@ impl Sweep<'_> {
     /// What speaks against the store: that most of it is gone since the last sweep.
     pub(super) fn losses(&mut self, is: Counts) -> Option<Problem> {
         match self.store.remembered() {
-            Ok(memory) => self.memory = memory,
+            Ok(memory) => {
+                self.told_blobs = memory.as_ref().map_or(0, |memory| memory.held_blobs);
+                self.memory = memory;
+            }
             Err(error) => self.findings.push(Problem {
                 severity: if is_damaged(&error) { Severity::Note } else { Severity::Error },
                 code: Code::NoMemory,
@@ -48,12 +51,6 @@ impl Sweep<'_> {
                 plan::confirm(ACCEPT_LOSSES)
             ),
         })
-    }
-
-    /// Blobs that went out of use in earlier sweeps and are still there: for their age, for undo, or
-    /// because they could not be collected. Nobody has to be told of them twice.
-    pub(super) fn told_blobs(&self) -> usize {
-        self.memory.as_ref().map_or(0, |memory| memory.held_blobs)
     }
 
     /// Writes down what is left, or will be whatever happens, unless that is known already.

@@ -179,6 +179,9 @@ struct Sweep<'a> {
     own_touches: OwnTouches,
     /// What is written down of what the last sweep, or this one, leaves.
     memory: Option<Memory>,
+    /// Blobs that went out of use in earlier sweeps and are still there: for their age, for undo, or
+    /// because they could not be collected. Nobody has to be told of them twice.
+    told_blobs: usize,
     /// Whether a guard would refuse the sweep that this audit foretells.
     is_refused: bool,
     /// Whether something is in the trash that should have been put back or deleted.
@@ -215,6 +218,7 @@ impl<'a> Sweep<'a> {
             findings: Vec::new(),
             own_touches: OwnTouches::default(),
             memory: None,
+            told_blobs: 0,
             is_refused: false,
             trash_in_doubt: false,
             hollow: Hollow::default(),
