@@ -19,9 +19,6 @@ for wanted in "$@"; do
     skopeo | strace)
         command -v "$wanted" >/dev/null || install_packages "$wanted"
         ;;
-    strace)
-        command -v strace >/dev/null || install_packages strace
-        ;;
     nextest)
         # An optimised build with everything in it takes twice as long, for a few seconds of tests.
         cargo nextest --version >/dev/null 2>&1 ||

@@ -24,7 +24,7 @@ pub(crate) fn describe(stores: &Path) -> Vec<(&'static str, String)> {
         (
             "kernel",
             fs::read_to_string("/proc/sys/kernel/osrelease")
-                .map_or_else(|_| unknown(), |it| it.trim().into()),
+                .map_or_else(|_| unknown(), |it| it.trim().split('-').next().unwrap_or_default().into()),
         ),
         (
             "file system",

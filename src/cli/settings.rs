@@ -70,7 +70,7 @@ pub struct Settings {
     #[arg(long, env = "JANITOR_INTERVAL_SECS", value_name = "SECS", default_value = "3600", value_parser = interval, help_heading = "Running")]
     pub interval_secs: Duration,
 
-    /// How long a single sweep waits for another janitor's lock
+    /// How long a single sweep, a restore or a repair waits for another janitor's lock
     #[arg(long, env = "JANITOR_LOCK_WAIT", value_name = "DURATION", default_value = "0s", value_parser = lock_wait, help_heading = "Running", global = true)]
     pub lock_wait: Duration,
 

@@ -77,7 +77,10 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
 
 /// Bytes in a second.
 pub(super) fn rate(text: &str) -> Result<NonZeroU64, String> {
-    let bytes = text.strip_suffix("/s").unwrap_or(text).parse::<bytesize::ByteSize>().ok();
+    let rate = text.strip_suffix("/s").unwrap_or(text);
+    // A bare number would be bytes, and a check that seems to stand still.
+    let has_unit = rate.ends_with(|last: char| last.is_ascii_alphabetic());
+    let bytes = rate.parse::<bytesize::ByteSize>().ok().filter(|_| has_unit);
     bytes
         .and_then(|bytes| NonZeroU64::new(bytes.as_u64()))
         .ok_or_else(|| "bytes in a second with their unit, such as 500KiB/s or 50MiB/s; more than 0".into())

@@ -67,9 +67,7 @@ impl ConfigError {
                     format!("{setting} cannot be; allowed: {allowed}")
                 })
             }
-            ErrorKind::MissingRequiredArgument => {
-                Self(format!("{argument} is needed as well; see janitor check --help"))
-            }
+            ErrorKind::MissingRequiredArgument => Self(format!("{argument} is needed as well; see --help")),
             ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
                 let what = if argument.is_empty() {
                     context(ContextKind::InvalidSubcommand).unwrap_or_default()

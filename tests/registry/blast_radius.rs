@@ -145,3 +145,46 @@ fn the_loop_repeats_its_refusal_and_is_not_well() {
     looping.end_within(Duration::from_secs(20)).assert_code(143);
     assert_eq!(registry.client().tags(&app).len(), 30);
 }
+
+/// A sweep that was confirmed, and left its blobs where they were.
+fn left_behind(settings: &[(&str, &str)]) -> Registry {
+    let (registry, _) = store(30, 0);
+    let mut sweep = janitor(&registry).keep(5).arg("--max-remove-percent=84");
+    for (name, value) in settings {
+        sweep = sweep.env(name, value);
+    }
+    sweep.run();
+    assert_eq!(blobs_on_disk(&registry).len(), 90);
+    registry
+}
+
+#[test]
+fn what_a_confirmed_sweep_could_not_collect_is_not_asked_about_again() {
+    for settings in [
+        &[("RUN_GC", "false")][..],
+        &[("JANITOR_REGISTRY_BIN", "/nowhere/registry")],
+        &[("JANITOR_REGISTRY_URL", "http://127.0.0.1:9")],
+    ] {
+        let registry = left_behind(settings);
+        janitor(&registry).keep(5).run().assert_code(0);
+        assert_eq!(blobs_on_disk(&registry).len(), 15, "{settings:?}");
+    }
+}
+
+#[test]
+fn what_is_thrown_out_of_the_trash_is_not_asked_about_again() {
+    let registry = left_behind(&[("UNDO_WINDOW", "7d")]);
+    janitor(&registry).arg("trash").arg("empty").arg("--yes").run().assert_code(0);
+    janitor(&registry).keep(5).env("UNDO_WINDOW", "7d").run().assert_code(0);
+    assert_eq!(blobs_on_disk(&registry).len(), 15);
+}
+
+#[test]
+fn what_somebody_else_collected_is_no_loss() {
+    let registry = left_behind(&[("RUN_GC", "false")]);
+    let before = fs::read(registry.store().join("janitor/last-sweep.json")).unwrap();
+    janitor(&registry).keep(5).run().assert_code(0);
+    // As if the collection had been another program's, of which no memory tells.
+    fs::write(registry.store().join("janitor/last-sweep.json"), before).unwrap();
+    janitor(&registry).keep(5).run().assert_code(0);
+}

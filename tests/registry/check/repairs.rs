@@ -126,6 +126,18 @@ fn without_consent_repairs_are_listed_and_nothing_is_changed() {
 }
 
 #[test]
+fn a_dry_run_mends_nothing_whoever_agrees() {
+    let (registry, _) = hurt_store(|_, damage, _| damage.truncate_tag("team/app", "v3"));
+    let before = Tree::of(registry.store());
+
+    let outcome = check(&registry).env("DRY_RUN", "true").arg("--repair").arg("--yes").run().assert_code(4);
+
+    before.assert_unchanged(&Tree::of(registry.store()));
+    assert_eq!(outcomes(&outcome), ["listed"]);
+    assert!(outcome.stderr.contains("dry run"), "{}", outcome.stderr);
+}
+
+#[test]
 fn while_another_janitor_works_nothing_is_mended() {
     let (registry, _) = hurt_store(|_, damage, _| damage.truncate_tag("team/app", "v3"));
     fs::create_dir(registry.store().join("janitor")).unwrap();
