@@ -63,7 +63,11 @@ impl RegistryConfig {
         Self::from_text(path, &text, environment)
     }
 
-    fn from_text(
+    /// The same of a file's text; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// [`RegistryConfigError`].
+    pub fn from_text(
         path: &Path,
         text: &str,
         environment: &BTreeMap<String, String>,

@@ -170,7 +170,7 @@ pub(super) fn link(place: &Place) -> String {
 ///
 /// The first component that begins with `_` ends the repository's name, since no component of a
 /// name does; what follows may, as tags are free to.
-pub(super) fn place(path: &str) -> Option<Place> {
+pub fn place(path: &str) -> Option<Place> {
     let rest = path.strip_prefix(REPOSITORIES)?.strip_prefix('/')?;
     let split = rest.find("/_")?;
     let repository: RepoName = rest[..split].parse().ok()?;

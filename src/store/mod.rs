@@ -31,7 +31,7 @@ pub use ages::{BlobAges, PART};
 pub use clock::StorageClock;
 pub use hash::Hash;
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
-pub use layout::{RESTORE, path_of};
+pub use layout::{RESTORE, path_of, place};
 pub use lock::{Holder, LockError, StoreLock};
 pub use memory::Memory;
 pub use mend::Mended;

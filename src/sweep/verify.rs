@@ -9,6 +9,7 @@ use crate::gc::mark::{self, Fate, Graph};
 use crate::model::{Code, Digest, Expected, Id, Inventory, Manifest, Problem, RepoName, Severity};
 use crate::plan;
 use crate::stop::Interrupted;
+use crate::store::WRITE_IN_PROGRESS;
 
 impl Sweep<'_> {
     /// Checks every kept tag, down to the data of each blob that it needs.
@@ -31,6 +32,8 @@ impl Sweep<'_> {
         }
         let (mut lost, mut broken) = self.check(inventory, &kept)?;
         if !broken.is_empty() {
+            // Registry 2.8 truncates a link before it writes it.
+            self.stop.wait(WRITE_IN_PROGRESS)?;
             let mut names: Vec<RepoName> = broken.iter().map(|broken| broken.repository.clone()).collect();
             names.dedup();
             let look = self.store.look_again(&names, inventory, self.stop)?;
