@@ -7,7 +7,9 @@ ARGS ?=
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build up down logs ps gc audit demo test test-unit test-integration test-compose fmt lint docs bench soak stock-losses deps clean
+# How long each target is fuzzed.
+FUZZ_SECS ?= 60
+.PHONY: help build up down logs ps gc audit demo test test-unit test-integration test-compose fmt lint docs bench fuzz soak stock-losses deps clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +72,10 @@ docs: ## Build the documentation of the code
 
 bench: ## Measure against the stock collector and `find`
 	$(CARGO) bench --locked --bench performance -- --page docs/performance.md $(ARGS)
+
+fuzz: ## Fuzz the parsers (needs cargo-fuzz): make fuzz FUZZ_SECS=600
+	for target in manifest names trash registry_config; do \
+		$(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECS) || exit 1; done
 
 soak: deps ## Push and pull beside sweeps for longer: SOAK_SECS=900 make soak
 	$(CARGO) nextest run --locked --test soak --success-output immediate $(ARGS)

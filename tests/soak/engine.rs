@@ -30,6 +30,9 @@ impl Engine {
             .env("GC_GRACE", &format!("{}ms", grace.as_millis()))
             .env("GC_SETTLE", &format!("{}ms", settle.as_millis()))
             .env("JANITOR_JOBS", "2")
+            // The pushers bring repositories and let them fade: a sweep may take most of what is there.
+            .env("MAX_REMOVE_PERCENT", "100")
+            .env("JANITOR_ACCEPT_LOSSES", "true")
             .with_slow_renames(Duration::from_millis(60));
         self.settings.iter().fold(janitor, |janitor, (name, value)| janitor.env(name, value))
     }

@@ -1,0 +1,18 @@
+//! Any bytes may stand where a manifest should: none make the parser panic, and whatever it understands
+//! is remembered by number and comes back as it was.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use registry_janitor::model::{Digests, Document, Manifest};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(document) = Document::parse(bytes) else { return };
+    let mut digests = Digests::default();
+    let manifest = Manifest::of(&document, &mut digests);
+    let children: Vec<_> = manifest.children().map(|id| digests.get(id)).collect();
+    assert!(children.iter().eq(document.children.iter().map(|child| &child.digest)));
+    let blobs: Vec<_> = manifest.blobs().map(|blob| digests.get(blob.blob)).collect();
+    assert!(blobs.iter().eq(document.blobs.iter().map(|blob| &blob.digest)));
+    assert_eq!(manifest.subject().map(|id| digests.get(id)), document.subject);
+});
