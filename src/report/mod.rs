@@ -228,9 +228,8 @@ impl SweepReport {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write_json(&self, mut out: impl io::Write) -> io::Result<()> {
-        serde_json::to_writer(&mut out, self)?;
-        out.write_all(b"\n")
+    pub fn write_json(&self, out: impl io::Write) -> io::Result<()> {
+        json_line(self, out)
     }
 
     /// All file operations.
@@ -242,6 +241,12 @@ impl SweepReport {
     pub fn millis(&self) -> u64 {
         self.stages.iter().map(|stage| stage.millis).sum()
     }
+}
+
+/// Writes a report as one line of JSON, bit by bit.
+fn json_line(report: &impl Serialize, mut out: impl io::Write) -> io::Result<()> {
+    serde_json::to_writer(&mut out, report)?;
+    out.write_all(b"\n")
 }
 
 #[cfg(test)]

@@ -76,8 +76,7 @@ impl RestoreReport {
     /// # Errors
     /// When it cannot be written.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *out, self)?;
-        out.write_all(b"\n")
+        super::json_line(self, out)
     }
 
     /// Writes a line for each tag.

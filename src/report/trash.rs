@@ -82,8 +82,7 @@ impl TrashReport {
     /// # Errors
     /// When it cannot be written.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *out, self)?;
-        out.write_all(b"\n")
+        super::json_line(self, out)
     }
 
     /// Writes a table.
@@ -166,8 +165,7 @@ impl EmptyReport {
     /// # Errors
     /// When it cannot be written.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *out, self)?;
-        out.write_all(b"\n")
+        super::json_line(self, out)
     }
 
     /// Writes a line, and one for each trouble.
