@@ -110,10 +110,12 @@ pub enum Command {
 /// Which engine was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// The registry's collector where its binary is found.
+    /// The registry's collector where its binary is found, the janitor's own elsewhere.
     Auto,
     /// The registry's collector.
     Registry,
+    /// The janitor's own.
+    Native,
 }
 
 /// How the report is written to stdout.

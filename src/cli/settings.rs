@@ -116,7 +116,10 @@ pub struct Settings {
     #[arg(long, env = "RUN_GC", value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Collection")]
     pub run_gc: bool,
 
-    /// What reclaims the blobs: auto or registry, which both run the registry's own collector
+    /// What reclaims the blobs: auto, registry or native
+    ///
+    /// `registry` is the registry's own collector, `native` the janitor's, which may run beside pushes and is far
+    /// faster on network storage. `auto` is `registry` where --registry-bin is found, `native` elsewhere.
     #[arg(long, env = "GC_ENGINE", value_name = "ENGINE", default_value = "auto", value_parser = engine, help_heading = "Collection")]
     pub gc_engine: EngineChoice,
 

@@ -110,7 +110,7 @@ pub(super) fn engine(text: &str) -> Result<EngineChoice, String> {
     match text {
         "auto" => Ok(EngineChoice::Auto),
         "registry" => Ok(EngineChoice::Registry),
-        "native" => Err("auto or registry; the janitor's own collector, native, is not there yet".into()),
-        _ => Err("auto or registry".into()),
+        "native" => Ok(EngineChoice::Native),
+        _ => Err("auto, registry or native".into()),
     }
 }

@@ -94,7 +94,7 @@ impl Digest {
         format!("{}:{hex}", self.algorithm().as_str())
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Sha256(bytes) => bytes,
             Self::Sha384(bytes) => &bytes[..],

@@ -173,6 +173,10 @@ pub struct CollectionReport {
     pub status: CollectionStatus,
     /// In words.
     pub detail: String,
+    /// Layer links that the native collector deleted: to blobs that went, or to nothing.
+    pub layer_links_removed: usize,
+    /// Blobs that the native collector had hidden, and that were needed again at its second look.
+    pub blobs_rescued: usize,
 }
 
 /// What became of the collection.

@@ -132,6 +132,8 @@ fn eventful() -> SweepReport {
             engine: "registry",
             status: CollectionStatus::Done,
             detail: "registry garbage-collect deleted 9 blobs".into(),
+            layer_links_removed: 0,
+            blobs_rescued: 0,
         },
         broken: vec![Broken {
             repository: "team/app".parse().unwrap(),

@@ -229,49 +229,6 @@ impl Store {
             self.pool.install(|| blobs.par_iter().map(lost).collect::<Result<_, Interrupted>>())?;
         Ok(lost.into_iter().flatten().collect())
     }
-
-    /// Runs something on each place, a part of them at a time, with a parent directory opened once for
-    /// all places in it.
-    pub(super) fn by_parent<T: Send>(
-        &self,
-        places: impl IntoIterator<Item = Place>,
-        act: impl Fn(Result<&super::Dir, &io::Error>, &Place) -> Result<T, Interrupted> + Sync,
-    ) -> Result<Vec<T>, Interrupted> {
-        let mut places = places.into_iter();
-        let mut done = Vec::with_capacity(places.size_hint().0);
-        loop {
-            let part: Vec<Place> = places.by_ref().take(PART).collect();
-            if part.is_empty() {
-                return Ok(done);
-            }
-            done.append(&mut self.part_by_parent(&part, &act)?);
-        }
-    }
-
-    fn part_by_parent<T: Send>(
-        &self,
-        places: &[Place],
-        act: &(impl Fn(Result<&super::Dir, &io::Error>, &Place) -> Result<T, Interrupted> + Sync),
-    ) -> Result<Vec<T>, Interrupted> {
-        let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
-        let group = |group: &&[Place]| -> Result<Vec<T>, Interrupted> {
-            let dir = self.io.open_dir(&self.root, &layout::parent(&group[0]));
-            group.par_iter().map(|place| act(dir.as_ref(), place)).collect()
-        };
-        let done: Vec<Vec<T>> =
-            self.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
-        Ok(done.into_iter().flatten().collect())
-    }
-}
-
-pub(super) fn same_parent(a: &Place, b: &Place) -> bool {
-    match (a, b) {
-        (Place::Tag(a, _), Place::Tag(b, _)) => a == b,
-        (Place::Revision(a, one), Place::Revision(b, two)) | (Place::Layer(a, one), Place::Layer(b, two)) => {
-            a == b && one.algorithm() == two.algorithm()
-        }
-        _ => false,
-    }
 }
 
 /// A revision's link names the directory it is in; a sha512 layer link is an alias and need not.

@@ -144,7 +144,7 @@ impl Store {
         written().err().map(failed).into_iter().collect()
     }
 
-    fn rename_batch(&self, lock: &StoreLock, from: &str, to: &str, id: &str) -> io::Result<()> {
+    pub(super) fn rename_batch(&self, lock: &StoreLock, from: &str, to: &str, id: &str) -> io::Result<()> {
         let from = self.io.open_dir(&lock.dir, from)?;
         let to = self.io.open_dir(&lock.dir, to)?;
         mutate::rename_dir(&self.io, &from, id, &to, id)

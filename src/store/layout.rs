@@ -12,9 +12,11 @@
 //!     _layers/<alg>/<hex>/link                       this repository may serve that blob
 //!     _uploads/<uuid>/                               a push in progress
 //!   blobs/<alg>/<first two>/<hex>/data   the bytes of a layer, config or manifest
+//!   …/<hex>/data.janitor, link.janitor   a blob or a layer link that the janitor hides until it is deleted
 //! janitor/
 //!   lock, holder.json, probe, reserve, last-sweep.json
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
+//!   trash/pending/<sweep>/hidden-<number>            blobs and layer links hidden in their own directories
 //!   trash/undo/<sweep>/repositories/<name>/…         removed tags that can be brought back
 //!   trash/undo/<sweep>/removed.json, reasons.json    when, and why
 //!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
@@ -69,6 +71,16 @@ pub(super) const REASONS: &str = "reasons.json";
 /// Below [`JANITOR`].
 pub(super) const CONDEMNED: &str = "trash/condemned";
 
+/// A blob's bytes, in its directory.
+pub(super) const DATA: &str = "data";
+/// A link's digest, in its directory.
+pub(super) const LINK: &str = "link";
+/// What a file's name ends in while it is hidden from the registry, which goes by the names `data` and
+/// `link` alone (`blobstore.go` and `linkedblobstore.go`, `Enumerate`, distribution 2.8 and 3.x).
+const HIDDEN: &str = ".janitor";
+/// What the lists of hidden files begin with.
+const JOURNAL: &str = "hidden-";
+
 /// A link file holds one digest, at most `sha512:` and 128 digits.
 pub(super) const LINK_MAX_BYTES: u64 = 256;
 /// The largest manifest that the registry takes (`maxManifestBodySize`, distribution 2.8 and 3.x).
@@ -77,6 +89,32 @@ pub(super) const MANIFEST_MAX_BYTES: u64 = 4 << 20;
 /// Whether a file beside a sweep's removed tags tells of them.
 pub(super) fn is_record(name: &str) -> bool {
     [REMOVED, REASONS].contains(&name.strip_suffix(".new").unwrap_or(name))
+}
+
+/// The list of hidden files with a number, in a sweep's part of the trash.
+pub(super) fn journal(number: usize) -> String {
+    format!("{JOURNAL}{number}")
+}
+
+/// Whether a file in a sweep's part of the trash lists hidden files. One that was not written to its end
+/// lists nothing yet.
+pub(super) fn is_journal(name: &str) -> bool {
+    name.strip_prefix(JOURNAL).is_some_and(|number| number.bytes().all(|it| it.is_ascii_digit()))
+}
+
+/// Whether a file in a sweep's part of the trash is a list of hidden files that was not written to its end.
+pub(super) fn is_half_journal(name: &str) -> bool {
+    name.strip_suffix(".new").is_some_and(is_journal)
+}
+
+/// What a file is called while it is hidden.
+pub(super) fn hidden(name: &str) -> String {
+    format!("{name}{HIDDEN}")
+}
+
+/// Whether a file is one that the janitor hides.
+pub(super) fn is_hidden(name: &str) -> bool {
+    name.strip_suffix(HIDDEN).is_some_and(|name| [DATA, LINK].contains(&name))
 }
 
 /// Below the registry's tree.

@@ -5,6 +5,7 @@ use std::io;
 use jiff::Timestamp;
 
 use super::io::{Attributes, Dir, Kind};
+use super::layout::{DATA, LINK};
 use super::links::{self, Link};
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Digest, Mend, Place, RepoName};
@@ -20,9 +21,6 @@ pub enum Mended {
     /// It could not be mended.
     Failed(String),
 }
-
-const DATA: &str = "data";
-const LINK: &str = "link";
 
 impl Store {
     /// Mends one thing. What is moved aside goes into a directory of the trash with this name.

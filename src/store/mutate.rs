@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 
 use jiff::Timestamp;
 use rayon::prelude::*;
-use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
 use super::io::{Attributes, Dir, Io, Kind, Op};
@@ -40,6 +40,34 @@ pub(super) fn make_dirs(io: &Io, dir: &Dir, path: &str) -> io::Result<()> {
 /// Renames a directory. It never replaces content: the system refuses a directory that is not empty.
 pub(super) fn rename_dir(io: &Io, from: &Dir, name: &str, to: &Dir, new_name: &str) -> io::Result<()> {
     io.run(Op::Rename, from.path(), name, || Ok(fs::renameat(from.fd(), name, to.fd(), new_name)?))
+}
+
+/// Renames a file in the directory that it is in; a file that has the new name is replaced.
+///
+/// The kernel lets many such renames happen at once. Of those that lead from one directory to another it makes
+/// one at a time for the whole file system (`s_vfs_rename_mutex`), which a network's round trips make slow.
+pub(super) fn rename_file(io: &Io, dir: &Dir, path: &str, new_path: &str) -> io::Result<()> {
+    io.run(Op::Rename, dir.path(), path, || Ok(fs::renameat(dir.fd(), path, dir.fd(), new_path)?))
+}
+
+/// The same where nothing has the new name; `false` where something has.
+pub(super) fn rename_file_to_free_name(io: &Io, dir: &Dir, path: &str, new_path: &str) -> io::Result<bool> {
+    let renamed = io.run(Op::Rename, dir.path(), path, || {
+        Ok(fs::renameat_with(dir.fd(), path, dir.fd(), new_path, RenameFlags::NOREPLACE)?)
+    });
+    match renamed.as_ref().map_err(Errno::from_io_error) {
+        Ok(()) => Ok(true),
+        Err(Some(Errno::EXIST)) => Ok(false),
+        // NFS, among others, knows no such rename.
+        Err(Some(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP)) => match io.stat(dir, new_path) {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                rename_file(io, dir, path, new_path).map(|()| true)
+            }
+            Err(error) => Err(error),
+        },
+        Err(_) => renamed.map(|()| true),
+    }
 }
 
 /// Removes a directory if it is empty. `false` when it is not, or is gone.
@@ -79,7 +107,7 @@ fn remove_file(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
     }
 }
 
-/// Removes one of the janitor's own files.
+/// Removes one of the janitor's own files, or one that it hides.
 pub(super) fn give_up(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
     remove_file(io, dir, name)
 }

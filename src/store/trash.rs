@@ -14,9 +14,9 @@ use std::io;
 use rayon::prelude::*;
 use rustix::io::Errno;
 
-use super::ages::same_parent;
 use super::io::{Dir, Kind};
 use super::links::{self, Link};
+use super::seats::Seated as _;
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Code, Expected, Place, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
@@ -43,6 +43,8 @@ pub enum Taken {
 pub struct Leftovers {
     /// Put back where it belongs.
     pub put_back: Vec<Place>,
+    /// How many hidden blobs and layer links are seen again.
+    pub shown: usize,
     /// Newer content was in its place; the old was deleted.
     pub superseded: Vec<Place>,
     /// What could not be dealt with.
@@ -52,6 +54,8 @@ pub struct Leftovers {
 #[derive(Default)]
 struct Found {
     places: Vec<Place>,
+    /// Lists of hidden files, below the janitor's directory.
+    lists: Vec<String>,
     unknown: Vec<String>,
 }
 
@@ -89,7 +93,7 @@ impl Store {
                 left.problems.push(failed(&batch.pending(), &error));
                 continue;
             }
-            let Found { mut places, unknown } = found;
+            let Found { mut places, lists, unknown } = found;
             places.sort_unstable();
             let troubles = left.problems.len();
             left.problems.extend(unknown.into_iter().map(|path| Problem {
@@ -107,6 +111,7 @@ impl Store {
                     Err(error) => left.problems.push(failed(&place.to_string(), &error)),
                 }
             }
+            left.shown += self.show_listed(lock, &lists, &mut left.problems, stop)?;
             if left.problems.len() == troubles {
                 // What a restore overwrote is held for undo, wherever it was cut short.
                 let is_overwritten = layout::is_restore(&sweep) && !left.superseded.is_empty();
@@ -143,20 +148,33 @@ impl Store {
         for sweep in self.trash_entries(lock, layout::CONDEMNED, problems) {
             stop.check()?;
             let path = format!("{}/{sweep}", layout::CONDEMNED);
-            problems.extend(self.empty_trash(lock, &path, stop)?.err().map(|error| failed(&path, &error)));
+            let emptied = self.empty_trash(lock, &path, problems, stop)?;
+            problems.extend(emptied.err().map(|error| failed(&path, &error)));
         }
         Ok(())
     }
 
-    /// Deletes one condemned batch, its repositories at the same time.
-    fn empty_trash(&self, lock: &StoreLock, path: &str, stop: &Stop) -> Result<io::Result<()>, Interrupted> {
+    /// Deletes one condemned batch, its repositories at the same time. What it hides goes first, since the lists of
+    /// that go with it.
+    fn empty_trash(
+        &self,
+        lock: &StoreLock,
+        path: &str,
+        problems: &mut Vec<Problem>,
+        stop: &Stop,
+    ) -> Result<io::Result<()>, Interrupted> {
         let mut found = Found::default();
         if let Err(error) = self.find_places(lock, path, "", &mut found) {
             return Ok(Err(error));
         }
-        let Found { mut places, .. } = found;
+        let Found { mut places, lists, .. } = found;
+        let troubles = problems.len();
+        self.delete_listed(lock, &lists, problems, stop)?;
+        if problems.len() > troubles {
+            return Ok(Ok(()));
+        }
         places.sort_unstable();
-        let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
+        let groups: Vec<&[Place]> = places.chunk_by(Place::is_beside).collect();
         let group = |group: &&[Place]| -> io::Result<()> {
             let dir = self.io.open_dir(&lock.dir, &format!("{path}/{}", layout::parent(&group[0])))?;
             group.par_iter().try_for_each(|place| match stop.check() {
@@ -194,7 +212,8 @@ impl Store {
             match layout::place(&below) {
                 Some(place) => found.places.push(place),
                 None if entry.kind == Kind::Dir => self.find_places(lock, base, &below, found)?,
-                None if layout::is_record(&below) => {}
+                None if layout::is_record(&below) || layout::is_half_journal(&below) => {}
+                None if layout::is_journal(&below) => found.lists.push(format!("{base}/{below}")),
                 None => found.unknown.push(below),
             }
         }
@@ -207,7 +226,7 @@ impl Batch<'_> {
     ///
     /// `expected` is sorted by place. The answers come in the same order.
     pub fn take(&self, expected: &[Expected], stop: &Stop) -> Vec<Taken> {
-        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
+        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| a.place.is_beside(&b.place)).collect();
         let take_group = |group: &&[Expected]| -> Vec<Taken> {
             if stop.check().is_err() {
                 return group.iter().map(|_| Taken::NotTried).collect();
@@ -278,7 +297,7 @@ impl Batch<'_> {
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
     pub fn recheck(&self, expected: &[Expected], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
-        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| same_parent(&a.place, &b.place)).collect();
+        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| a.place.is_beside(&b.place)).collect();
         let group = |group: &&[Expected]| -> Result<Vec<io::Result<bool>>, Interrupted> {
             stop.check()?;
             let dir = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(&group[0].place));
@@ -304,7 +323,7 @@ impl Batch<'_> {
     /// [`Interrupted`] when a stop was asked for; what is still in the trash is put back by the next
     /// sweep.
     pub fn put_back(&self, places: &[Place], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
-        let groups: Vec<&[Place]> = places.chunk_by(same_parent).collect();
+        let groups: Vec<&[Place]> = places.chunk_by(Place::is_beside).collect();
         let group = |group: &&[Place]| -> Result<Vec<io::Result<bool>>, Interrupted> {
             stop.check()?;
             let parent = layout::parent(&group[0]);

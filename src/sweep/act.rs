@@ -1,14 +1,27 @@
 //! The order of a sweep that acts.
 
+use super::engine::Engine;
 use super::outcome::Outcomes;
 use super::reclaim::Reclaim;
-use super::{Sweep, SweepError};
+use super::{Sweep, SweepError, verify};
 use crate::apply;
-use crate::model::{Counts, Expected, Inventory, RepoName, Revision};
+use crate::model::{Counts, Expected, HiddenFile, Inventory, RepoName, Revision};
 use crate::plan;
 use crate::report::SweepReport;
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
+
+/// What the first half of a sweep leaves to the second.
+struct Halfway {
+    outcomes: Outcomes,
+    /// What will be left of the store, whatever happens.
+    least: Counts,
+    /// Repositories that hold nothing any more, with their layer links.
+    empty: Vec<(RepoName, Vec<Expected>)>,
+    /// The manifests that went.
+    going: Vec<Revision>,
+    has_doubts: bool,
+}
 
 impl Sweep<'_> {
     pub(super) fn act(mut self, lock: &StoreLock) -> Result<SweepReport, SweepError> {
@@ -69,6 +82,7 @@ impl Sweep<'_> {
         let mut taken = tags.taken;
         taken.append(&mut revisions.taken);
         taken.append(&mut links.taken);
+        let has_waited = !taken.is_empty() || is_stuck;
         let removed = self.holds_for_undo().then(|| outcomes.removed_tags());
         let settled =
             self.settle(batch, &taken, &companions, is_stuck, &mut inventory, removed.as_deref())?;
@@ -87,25 +101,48 @@ impl Sweep<'_> {
         if !settled.is_emptied {
             taken.clear();
         }
+        // Positions of repositories in what the outcomes tell of, whatever a later look finds.
         let going: Vec<Revision> = taken.iter().filter_map(|it| inventory.revision(&it.place)).collect();
         drop(taken);
         self.lap("settle");
+        if has_waited && matches!(self.engine, Engine::Native) {
+            // Blobs that were pushed again meanwhile are not even hidden.
+            inventory = self.look_anew(inventory)?;
+            self.lap("look anew");
+        }
+        outcomes.manifests(going.clone(), plan.held.len());
+        let half = Halfway { outcomes, least, empty, going, has_doubts: !plan.doubts.is_empty() };
+        self.act_on_blobs(lock, inventory, half, settled.is_emptied)
+    }
 
-        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
-        outcomes.manifests(going, plan.held.len());
+    /// The second half: blobs, empty repositories, and whether all that was kept is there.
+    fn act_on_blobs(
+        mut self,
+        lock: &StoreLock,
+        mut inventory: Inventory,
+        half: Halfway,
+        is_trash_emptied: bool,
+    ) -> Result<SweepReport, SweepError> {
+        let Halfway { mut outcomes, mut least, mut empty, going, has_doubts } = half;
+        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, has_doubts)?;
+        drop(going);
         self.remove_hollow_blobs(lock, &inventory, &reclaim)?;
         self.lap("blobs");
-        let kept = reclaim.kept(&inventory);
         least.repositories = least.repositories.saturating_sub(empty.len());
         least.blobs = least.blobs.saturating_sub(reclaim.plan.due.len() + reclaim.hollow.len());
         let is_plausible = self.strays(&inventory, &reclaim).is_none();
-        let released = if is_plausible { reclaim.not_kept(&inventory).0 } else { self.told_blobs };
+        let released = if is_plausible { reclaim.not_kept.0 } else { self.told_blobs };
         self.remember(lock, least, released);
         let collected = self.collect(lock, &mut inventory, &reclaim)?;
         self.lap("collect");
-        empty.retain(|(name, _)| settled.is_emptied && is_empty(&inventory, name));
+        empty.retain(|(name, _)| is_trash_emptied && is_empty(&inventory, name));
         self.remove_repositories(lock, &inventory, &empty, &mut outcomes)?;
-        let broken = self.verify(&mut inventory, kept, collected.ran)?;
+        if collected.ran {
+            // What was pushed while the registry's collector ran is verified as well.
+            inventory = self.look_anew(inventory)?;
+        }
+        let kept = verify::kept(&inventory);
+        let broken = self.verify(lock, &mut inventory, kept)?;
         let mut left = Counts::of(&inventory);
         if !collected.ran {
             left.repositories = left.repositories.saturating_sub(outcomes.repositories_removed());
@@ -128,8 +165,11 @@ impl Sweep<'_> {
         for blob in &reclaim.hollow {
             self.stop.check()?;
             let digest = inventory.digest(*blob);
-            if let Err(error) = self.store.remove_hollow_blob(lock, &digest) {
-                self.failed(format!("blob {digest}"), &error);
+            match self.store.remove_hollow_blob(lock, &digest) {
+                Ok(true) => {}
+                // It is not empty: a sweep that was cut short, and whose list is lost, may have hidden its data.
+                Ok(false) => self.show(lock, vec![HiddenFile::Blob(digest)]).map(drop)?,
+                Err(error) => self.failed(format!("blob {digest}"), &error),
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::outcome::Outcomes;
 use super::reclaim::Reclaim;
-use super::{Sweep, SweepError};
+use super::{Sweep, SweepError, verify};
 use crate::model::{Code, Problem, Revision, Severity};
 use crate::plan;
 use crate::report::SweepReport;
@@ -48,7 +48,7 @@ impl Sweep<'_> {
             }
         }
         let mut inventory = plan::without_revisions(inventory, self.hollow.young.iter().copied());
-        let kept = reclaim.kept(&inventory);
+        let kept = verify::kept(&inventory);
         let broken = self.verify_once(&mut inventory, &kept)?;
         self.lap("verify");
         outcomes.manifests(going, plan.held.len());

@@ -7,16 +7,19 @@ use super::engine::Engine;
 use super::guard::STRAY;
 use super::reclaim::{Reclaim, sum};
 use crate::gc::stock::Collector;
-use crate::model::{Id, Inventory, Severity};
+use crate::model::{Id, Inventory, Repository, Severity};
 use crate::plan::{Blobs, Share, TooMuch};
 use crate::report::{CollectionReport, CollectionStatus};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
 
+/// What became of the collection, and why.
+pub(super) type Told = (CollectionStatus, String);
+
 /// What came of it.
 pub(super) struct Collected {
     pub(super) report: CollectionReport,
-    /// Whether the collector was let loose.
+    /// Whether the registry's collector was let loose, so that the inventory is no longer what is there.
     pub(super) ran: bool,
     pub(super) blobs_removed: usize,
     pub(super) blobs_held: usize,
@@ -29,15 +32,17 @@ pub(super) struct Collected {
 impl Sweep<'_> {
     /// What [`Sweep::collect`] would come to.
     pub(super) fn would_collect(&self, inventory: &Inventory, reclaim: &Reclaim) -> Collected {
-        match self.may_collect(inventory, reclaim) {
-            Ok(_) => {
-                let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
-                let count = reclaim.plan.due.len();
-                let detail = format!("registry garbage-collect would run for {count} blobs");
-                Self::settle_up(inventory, reclaim, &due, (CollectionStatus::WouldRun, detail))
-            }
-            Err(told) => Self::settle_up(inventory, reclaim, &HashSet::new(), told),
+        if let Some(told) = self.objection(inventory, reclaim) {
+            return self.settle_up(inventory, reclaim, &HashSet::new(), told);
         }
+        let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
+        let (blobs, links) = (reclaim.plan.due.len(), reclaim.links.len());
+        let detail = if matches!(self.engine, Engine::Native) {
+            format!("would delete {blobs} blobs and {links} layer links")
+        } else {
+            format!("registry garbage-collect would run for {blobs} blobs")
+        };
+        self.settle_up(inventory, reclaim, &due, (CollectionStatus::WouldRun, detail))
     }
 
     /// Runs the collector if it may, and measures what came back.
@@ -47,75 +52,78 @@ impl Sweep<'_> {
         inventory: &mut Inventory,
         reclaim: &Reclaim,
     ) -> Result<Collected, Interrupted> {
-        let told = match self.may_collect(inventory, reclaim) {
-            Ok(collector) => {
-                let collector = collector.clone();
-                if let Some(told) = self.probe(lock, inventory)? {
-                    return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told));
-                }
-                self.wait_for_quiet(inventory)?;
-                for repository in inventory
-                    .repositories
-                    .iter()
-                    .filter(|it| it.layers.is_empty() && !it.revisions.is_empty())
-                {
-                    if let Err(error) = self.store.ensure_layers(lock, &repository.name) {
-                        self.failed(repository.name.to_string(), &error);
-                    }
-                }
-                self.run_with_pins(lock, &collector, inventory, reclaim)?
+        let mut objection = self.objection(inventory, reclaim);
+        if objection.is_none() {
+            objection = self.probe(lock, inventory)?;
+        }
+        if let Some(told) = objection {
+            return Ok(self.settle_up(inventory, reclaim, &HashSet::new(), told));
+        }
+        if let Engine::Stock(collector) = &self.engine {
+            let collector = collector.clone();
+            return self.collect_by_the_registry(lock, &collector, inventory, reclaim);
+        }
+        let run = self.collect_natively(lock, inventory, reclaim)?;
+        let mut collected = self.settle_up(inventory, reclaim, &run.gone, run.told);
+        collected.report.layer_links_removed = run.links_removed;
+        collected.report.blobs_rescued = run.blobs_rescued;
+        Ok(collected)
+    }
+
+    fn collect_by_the_registry(
+        &mut self,
+        lock: &StoreLock,
+        collector: &Collector,
+        inventory: &mut Inventory,
+        reclaim: &Reclaim,
+    ) -> Result<Collected, Interrupted> {
+        self.wait_for_quiet(inventory)?;
+        let bare = |it: &&Repository| it.layers.is_empty() && !it.revisions.is_empty();
+        for repository in inventory.repositories.iter().filter(bare) {
+            if let Err(error) = self.store.ensure_layers(lock, &repository.name) {
+                self.failed(repository.name.to_string(), &error);
             }
-            Err(told) => return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told)),
-        };
+        }
+        let told = self.run_with_pins(lock, collector, inventory, reclaim)?;
+        let ran = matches!(told.0, CollectionStatus::Done | CollectionStatus::Failed);
         let (blobs, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
         if problems.iter().any(|problem| problem.severity >= Severity::Doubt) {
             // Half a listing would tell of bytes that did not come back.
             self.findings.extend(problems);
-            return Ok(Self::settle_up(inventory, reclaim, &HashSet::new(), told));
+            return Ok(Collected { ran, ..self.settle_up(inventory, reclaim, &HashSet::new(), told) });
         }
         let gone =
             inventory.blobs.iter().copied().filter(|blob| blobs.binary_search(blob).is_err()).collect();
-        let collected = Self::settle_up(inventory, reclaim, &gone, told);
+        let collected = Collected { ran, ..self.settle_up(inventory, reclaim, &gone, told) };
         inventory.blobs = blobs;
         Ok(collected)
     }
 
-    /// Whether there is something to collect, and nothing against it.
-    fn may_collect(
-        &self,
-        inventory: &Inventory,
-        reclaim: &Reclaim,
-    ) -> Result<&Collector, (CollectionStatus, String)> {
+    /// What speaks against collecting, if it is only that there is nothing to collect.
+    fn objection(&self, inventory: &Inventory, reclaim: &Reclaim) -> Option<Told> {
         let Blobs { due, held, .. } = &reclaim.plan;
-        let collector = match &self.engine {
-            Engine::Off => {
-                return Err((CollectionStatus::Skipped, "not run: it is turned off (RUN_GC=false)".into()));
-            }
-            Engine::Unusable(why) => return Err((CollectionStatus::Failed, why.clone())),
-            Engine::Refused(why) | Engine::Elsewhere(why) => {
-                return Err((CollectionStatus::Refused, why.clone()));
-            }
-            Engine::Stock(collector) => collector,
-        };
+        if let Some(told) = self.engine.refusal() {
+            return Some(told);
+        }
         if reclaim.in_doubt {
             let why = "not run: something in the store is in doubt, and what it would need is unknown; see the findings";
-            return Err((CollectionStatus::PutOff, why.into()));
+            return Some((CollectionStatus::PutOff, why.into()));
         }
         if inventory.repositories.is_empty() && !inventory.blobs.is_empty() {
             let why = "not run: there are blobs but no repository, so all of them would go; an unreadable or half-mounted storage looks like this";
-            return Err((CollectionStatus::Refused, why.into()));
+            return Some((CollectionStatus::Refused, why.into()));
         }
         if let Some(too_much) = self.strays(inventory, reclaim) {
             let why = format!("not run: {}; {}", too_much.cause(), TooMuch::remedy(&too_much.flag()));
-            return Err((CollectionStatus::Refused, why));
+            return Some((CollectionStatus::Refused, why));
         }
-        match (due.is_empty(), held.len()) {
-            (true, 0) => Err((CollectionStatus::NothingToDo, "not run: there is nothing to reclaim".into())),
-            (true, young) => Err((
+        match (due.is_empty() && reclaim.links.is_empty(), held.len()) {
+            (true, 0) => Some((CollectionStatus::NothingToDo, "not run: there is nothing to reclaim".into())),
+            (true, young) => Some((
                 CollectionStatus::PutOff,
                 format!("not run: the {young} blobs that nothing references are younger than GC_GRACE"),
             )),
-            (false, _) => Ok(collector),
+            (false, _) => None,
         }
     }
 
@@ -129,17 +137,24 @@ impl Sweep<'_> {
 
     /// Counts what is gone and what is left.
     fn settle_up(
+        &self,
         inventory: &Inventory,
         reclaim: &Reclaim,
         gone: &HashSet<Id>,
-        (status, detail): (CollectionStatus, String),
+        (status, detail): Told,
     ) -> Collected {
         let gone_bytes = sum(gone.iter().map(|blob| inventory.sizes.of(*blob)));
         let due = reclaim.plan.due.iter().filter(|due| gone.contains(&due.blob));
-        let (count, bytes) = reclaim.not_kept(inventory);
+        let (count, bytes) = reclaim.not_kept;
         Collected {
-            ran: matches!(status, CollectionStatus::Done | CollectionStatus::Failed),
-            report: CollectionReport { engine: "registry", status, detail },
+            ran: false,
+            report: CollectionReport {
+                engine: self.engine.name(),
+                status,
+                detail,
+                layer_links_removed: 0,
+                blobs_rescued: 0,
+            },
             blobs_removed: gone.len(),
             blobs_held: count.saturating_sub(gone.len()),
             bytes_freed: gone_bytes,

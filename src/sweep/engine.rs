@@ -1,9 +1,11 @@
 //! Which engine reclaims blobs, and whether it can be had for this store.
 
+use super::collect::Told;
 use crate::cli::EngineChoice;
-use crate::config::Collection;
 use crate::config::registry::RegistryConfig;
+use crate::config::{Collection, Config};
 use crate::gc::stock::Collector;
+use crate::report::CollectionStatus;
 use crate::store::Store;
 
 /// What reclaims the blobs of this sweep.
@@ -13,58 +15,98 @@ pub(super) enum Engine {
     Off,
     /// The stock collector.
     Stock(Collector),
+    /// The janitor's own.
+    Native,
     /// It should be the stock collector, and that cannot be had.
     Unusable(String),
-    /// It would delete what it should not, so blobs are left alone.
+    /// Blobs that go might be missed by a registry that remembers them, so they are left alone.
     Refused(String),
     /// It would collect another store, so the settings contradict each other: nothing is done.
     Elsewhere(String),
 }
 
 impl Engine {
-    /// Looks whether the collector can be had, and would work on this store.
-    pub(super) fn prepare(settings: Option<&Collection>, store: &Store) -> Self {
-        let Some(settings) = settings else { return Self::Off };
-        let config = match RegistryConfig::load(&settings.config, &settings.environment) {
-            Ok(config) => config,
+    /// Looks which collector is to be had, and whether it would work on this store.
+    pub(super) fn prepare(config: &Config, store: &Store) -> Self {
+        let Some(settings) = &config.collection else { return Self::Off };
+        let binary = Collector::find(&settings.binary, &settings.search);
+        let is_native = match settings.engine {
+            EngineChoice::Native => true,
+            EngineChoice::Registry => false,
+            EngineChoice::Auto => binary.is_none(),
+        };
+        let registry = match RegistryConfig::load(&settings.config, &settings.environment) {
+            Ok(registry) => registry,
+            // Each registry is asked before blobs go.
+            Err(_) if is_native && config.probe.is_some() => return Self::Native,
+            Err(error) if is_native => {
+                return Self::Refused(format!(
+                    "blobs are not reclaimed: whether the registry remembers blobs in a cache, as its image does by default, is not known: {error}; set JANITOR_REGISTRY_CONFIG to its configuration, or JANITOR_REGISTRY_URL to where it can be asked"
+                ));
+            }
             Err(error) => {
                 return Self::Unusable(format!(
                     "blobs are not reclaimed: {error}; see JANITOR_REGISTRY_CONFIG"
                 ));
             }
         };
-        if !store.is_at(&config.root_directory) {
-            return Self::Elsewhere(format!(
-                "JANITOR_DATA_DIR={} is not the rootdirectory that the registry's collector would work on, {} (from {} and the REGISTRY_ variables)",
-                store.data_dir().display(),
-                config.root_directory.display(),
-                settings.config.display()
-            ));
+        if let Some(contradiction) = contradiction(&registry, settings, store) {
+            return contradiction;
         }
-        if config.is_proxy {
-            return Self::Elsewhere(format!(
-                "{} makes the registry a pull-through cache, which expires its content itself",
-                settings.config.display()
-            ));
-        }
-        if let Some(cache) = config.cache {
-            return Self::Refused(format!(
-                "blobs are not reclaimed: the registry remembers blobs in a cache (storage.cache.blobdescriptor: {cache} in {}), so later pushes would rely on blobs that are gone; turn it off there or set REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR='' for the registry and the janitor, then restart both",
-                settings.config.display()
-            ));
-        }
-        match Collector::find(&settings.binary, &settings.search) {
+        match binary {
+            _ if is_native => Self::Native,
             Some(binary) => {
                 Self::Stock(Collector { binary, config: settings.config.clone(), timeout: settings.timeout })
             }
             None => Self::Unusable(format!(
-                "blobs are not reclaimed: {} the registry's collector, and its binary {:?} was not found; set JANITOR_REGISTRY_BIN to it, run the janitor in an image that has it, or set RUN_GC=false",
-                match settings.engine {
-                    EngineChoice::Auto => "GC_ENGINE=auto runs",
-                    EngineChoice::Registry => "GC_ENGINE=registry is",
-                },
+                "blobs are not reclaimed: GC_ENGINE=registry is the registry's collector, and its binary {:?} was not found; set JANITOR_REGISTRY_BIN to it, run the janitor in an image that has it, or set GC_ENGINE=native",
                 settings.binary.display()
             )),
         }
     }
+
+    /// Whether it knows how old a blob is, so that young ones are safe from it.
+    pub(super) const fn knows_ages(&self) -> bool {
+        matches!(self, Self::Native | Self::Off)
+    }
+
+    /// What reports call it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Off => "none",
+            _ => "registry",
+        }
+    }
+
+    /// What keeps it from running at all.
+    pub(super) fn refusal(&self) -> Option<Told> {
+        match self {
+            Self::Off => Some((CollectionStatus::Skipped, "not run: it is turned off (RUN_GC=false)".into())),
+            Self::Unusable(why) => Some((CollectionStatus::Failed, why.clone())),
+            Self::Refused(why) | Self::Elsewhere(why) => Some((CollectionStatus::Refused, why.clone())),
+            Self::Stock(_) | Self::Native => None,
+        }
+    }
+}
+
+/// What in the registry's configuration speaks against collecting this store's blobs.
+fn contradiction(registry: &RegistryConfig, settings: &Collection, store: &Store) -> Option<Engine> {
+    let config = settings.config.display();
+    if !store.is_at(&registry.root_directory) {
+        return Some(Engine::Elsewhere(format!(
+            "JANITOR_DATA_DIR={} is not the rootdirectory of the registry, {} (from {config} and the REGISTRY_ variables)",
+            store.data_dir().display(),
+            registry.root_directory.display(),
+        )));
+    }
+    if registry.is_proxy {
+        return Some(Engine::Elsewhere(format!(
+            "{config} makes the registry a pull-through cache, which expires its content itself"
+        )));
+    }
+    let cache = registry.cache.as_ref()?;
+    Some(Engine::Refused(format!(
+        "blobs are not reclaimed: the registry remembers blobs in a cache (storage.cache.blobdescriptor: {cache} in {config}), so later pushes would rely on blobs that are gone; turn it off there or set REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR='' for the registry and the janitor, then restart both",
+    )))
 }

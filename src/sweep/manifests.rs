@@ -45,7 +45,7 @@ impl Sweep<'_> {
         }
         // The stock collector knows no age, and any young blob that nothing references puts it off;
         // so with it, a manifest whose tag was removed waits until its blobs are old enough too.
-        let needs_no_age = self.config.collection.is_none();
+        let needs_no_age = self.engine.knows_ages();
         let plan = plan::revisions(inventory, &candidates, ages, needs_no_age, self.grace());
         self.findings.extend(plan.doubts.iter().cloned());
         self.held_until = plan.held_until;

@@ -17,12 +17,14 @@ mod hollow;
 mod laps;
 mod manifests;
 mod memory;
+mod missed;
+mod native;
 mod outcome;
 mod probe;
 mod quiet;
 mod reclaim;
-mod run;
 mod settle;
+mod stock;
 mod undo;
 mod verify;
 
@@ -97,7 +99,7 @@ pub fn sweep(config: &Config, stop: &Stop) -> Result<SweepReport, SweepError> {
 /// # Errors
 /// As [`sweep`].
 pub fn sweep_store(store: &Store, config: &Config, stop: &Stop) -> Result<SweepReport, SweepError> {
-    let engine = Engine::prepare(config.collection.as_ref(), store);
+    let engine = Engine::prepare(config, store);
     if let Engine::Elsewhere(why) = engine {
         return Err(SweepError::Refused(why));
     }
@@ -268,6 +270,9 @@ impl<'a> Sweep<'a> {
             left.superseded,
             "an interrupted sweep had taken it away; it was pushed again since, and the new one stays",
         ));
+        if left.shown > 0 {
+            self.tell_of_shown(left.shown, "an interrupted sweep had hidden");
+        }
         // While the trash holds what it should not, nothing more is put there but tags.
         self.trash_in_doubt = !left.problems.is_empty();
         self.findings.extend(left.problems);
@@ -280,6 +285,7 @@ impl<'a> Sweep<'a> {
         lock: Option<&StoreLock>,
     ) -> Result<(Inventory, Vec<Vec<Verdict>>, UndoTrash), Interrupted> {
         let inventory = self.store.scan(self.stop)?;
+        let inventory = self.with_missed_manifests(lock, inventory)?;
         self.lap("scan");
         let inventory = self.without_scratches(lock, inventory)?;
         let mut inventory = self.without_hollow_revisions(inventory)?;
@@ -289,6 +295,14 @@ impl<'a> Sweep<'a> {
         let verdicts: Vec<Vec<Verdict>> = inventory.repositories.iter().map(evaluate).collect();
         self.tell_of_equal_times(&inventory, &verdicts);
         Ok((inventory, verdicts, expired))
+    }
+
+    /// Looks at the whole store once more; what was found before is still told.
+    fn look_anew(&self, mut inventory: Inventory) -> Result<Inventory, Interrupted> {
+        let problems = std::mem::take(&mut inventory.problems);
+        let mut inventory = self.store.scan_again(inventory, self.stop)?;
+        inventory.problems.extend(problems);
+        Ok(inventory)
     }
 
     /// Whether any root is in doubt: what is still in the trash counts as one.

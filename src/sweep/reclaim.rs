@@ -1,13 +1,15 @@
-//! What can be reclaimed, decided before the collector runs.
+//! What can be reclaimed, decided before a collector runs.
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::Sweep;
+use super::engine::Engine;
 use super::hollow::Hollow;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
-use crate::model::{Id, Inventory, Manifest, Place, RepoName, Revision};
+use crate::gc::native;
+use crate::model::{HiddenLink, Id, Inventory, Manifest, Place, Revision};
 use crate::plan::Blobs;
 use crate::stop::Interrupted;
 use crate::store::PART;
@@ -16,16 +18,30 @@ use crate::store::PART;
 pub(super) struct Reclaim {
     pub(super) marks: Marks,
     pub(super) plan: Blobs,
+    /// Layer links that go with the blobs that are due, or that lead nowhere, old enough to go.
+    pub(super) links: Vec<HiddenLink>,
     pub(super) in_doubt: bool,
     /// Directories of blobs without data, old enough to go.
     pub(super) hollow: Vec<Id>,
     /// How many of those that are due were held by no manifest that goes or went in this sweep.
     pub(super) stray: usize,
     pub(super) bytes_before: u64,
+    /// Blobs, and their bytes, that nothing kept needs.
+    pub(super) not_kept: (usize, u64),
     /// Removed tags that are held for undo, and the bytes that nothing else holds.
     pub(super) undo: (usize, u64),
     /// By a repository's position, the bytes that its going images alone held.
     pub(super) held_alone: HashMap<u32, u64>,
+}
+
+/// What may go by its age.
+#[derive(Default)]
+pub(super) struct Aged {
+    pub(super) blobs: Blobs,
+    /// The layer links to the blobs that are due.
+    links: Vec<HiddenLink>,
+    /// Directories of blobs without data, old enough to go.
+    hollow: Vec<Id>,
 }
 
 impl Reclaim {
@@ -38,11 +54,17 @@ impl Reclaim {
     ) -> Result<Self, Interrupted> {
         let in_doubt = in_doubt || sweep.in_doubt(inventory);
         let marks = mark::blobs(inventory);
-        let (mut plan, mut hollow) = (Blobs::default(), Vec::new());
-        if !in_doubt {
+        let Aged { blobs: plan, mut links, hollow } = if in_doubt {
+            Aged::default()
+        } else {
             let is_garbage = |blob: &Id| marks.fate(*blob) == Fate::Garbage;
             let garbage: Vec<Id> = inventory.blobs.iter().copied().filter(is_garbage).collect();
-            (plan, hollow) = sweep.by_age(inventory, &garbage)?;
+            sweep.by_age(inventory, &garbage)?
+        };
+        if matches!(sweep.engine, Engine::Native) && !in_doubt {
+            links.extend(sweep.dangling(inventory)?);
+        } else {
+            links.clear();
         }
         let bytes_before = sum(inventory.blobs.iter().map(|blob| inventory.sizes.of(*blob)));
         let undoable = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Undoable);
@@ -60,25 +82,15 @@ impl Reclaim {
                 *held = held.saturating_add(inventory.sizes.of(*blob));
             }
         }
-        Ok(Self { marks, plan, in_doubt, hollow, stray, bytes_before, undo, held_alone })
-    }
-
-    /// The blobs that kept images need, with their sizes as far as they are known.
-    pub(super) fn kept(&self, inventory: &Inventory) -> Vec<(Id, u64)> {
-        let kept = inventory.blobs.iter().filter(|blob| self.marks.fate(**blob) == Fate::Kept);
-        kept.map(|blob| (*blob, inventory.sizes.of(*blob))).collect()
+        let not_kept = inventory.blobs.iter().filter(|blob| marks.fate(**blob) != Fate::Kept);
+        let not_kept = not_kept.fold((0, 0), |(count, bytes), blob| {
+            (count + 1, u64::saturating_add(bytes, inventory.sizes.of(*blob)))
+        });
+        Ok(Self { marks, plan, links, in_doubt, hollow, stray, bytes_before, not_kept, undo, held_alone })
     }
 
     pub(super) fn held_until(&self) -> Option<Timestamp> {
         self.plan.held_until
-    }
-
-    /// Blobs, and their bytes, that nothing kept needs.
-    pub(super) fn not_kept(&self, inventory: &Inventory) -> (usize, u64) {
-        let blobs = inventory.blobs.iter().filter(|blob| self.marks.fate(**blob) != Fate::Kept);
-        blobs.fold((0, 0), |(count, bytes), blob| {
-            (count + 1, u64::saturating_add(bytes, inventory.sizes.of(*blob)))
-        })
     }
 
     /// The blobs that the stock collector would take although they are to stay, so that they need a
@@ -109,45 +121,62 @@ impl Reclaim {
 }
 
 impl Sweep<'_> {
-    /// Which of some blobs, sorted by number, may go by their age; and directories without data, old
-    /// enough to go.
-    pub(super) fn by_age(
-        &mut self,
-        inventory: &mut Inventory,
-        garbage: &[Id],
-    ) -> Result<(Blobs, Vec<Id>), Interrupted> {
-        let (mut plan, mut hollow) = (Blobs::default(), Vec::new());
+    /// Which of some blobs, sorted by number, may go by their age and by that of the layer links to them.
+    pub(super) fn by_age(&mut self, inventory: &mut Inventory, garbage: &[Id]) -> Result<Aged, Interrupted> {
+        let mut may_go = Aged::default();
         let grace = self.grace();
         for part in garbage.chunks(PART) {
             let ages = self.store.blob_ages(&inventory.digests, part, self.stop)?;
             for age in &ages.blobs {
                 inventory.sizes.measured(age.blob, age.size_bytes);
             }
-            plan.by_age(&ages.blobs, grace);
+            may_go.blobs.by_age(&ages.blobs, grace);
             let old = ages.hollow.into_iter().filter(|(_, touched)| grace.is_over(*touched));
-            hollow.extend(old.map(|(blob, _)| blob));
+            may_go.hollow.extend(old.map(|(blob, _)| blob));
             self.findings.extend(ages.problems);
         }
-        let mut links = inventory
-            .repositories
-            .iter()
-            .flat_map(|repository| repository.layers.iter().map(|layer| (&repository.name, *layer)))
-            .filter(|(_, layer)| garbage.binary_search(layer).is_ok());
-        let mut young = Vec::new();
+        let links = self.links_by_age(inventory, native::links_to(inventory, garbage))?;
+        let written = links.iter().filter_map(|link| Some((link.blob, link.written?)));
+        may_go.blobs.by_links(written, grace);
+        let mut due: Vec<Id> = may_go.blobs.due.iter().map(|due| due.blob).collect();
+        due.sort_unstable();
+        may_go.links = links.into_iter().filter(|link| due.binary_search(&link.blob).is_ok()).collect();
+        Ok(may_go)
+    }
+
+    /// The layer links that lead nowhere, old enough to go.
+    fn dangling(&mut self, inventory: &Inventory) -> Result<Vec<HiddenLink>, Interrupted> {
+        let grace = self.grace();
+        let mut links = self.links_by_age(inventory, native::dangling(inventory).into_iter())?;
+        links.retain(|link| link.written.is_some_and(|written| grace.is_over(written)));
+        Ok(links)
+    }
+
+    /// When layer links were written; what cannot be looked at counts as just written.
+    fn links_by_age(
+        &mut self,
+        inventory: &Inventory,
+        mut links: impl Iterator<Item = (u32, Id)>,
+    ) -> Result<Vec<HiddenLink>, Interrupted> {
+        let mut looked = Vec::new();
         loop {
-            let part: Vec<(&RepoName, Id)> = links.by_ref().take(PART).collect();
+            let part: Vec<(u32, Id)> = links.by_ref().take(PART).collect();
             if part.is_empty() {
-                break;
+                return Ok(looked);
             }
-            let place =
-                |(name, layer): &(&RepoName, Id)| Place::Layer((*name).clone(), inventory.digest(*layer));
+            let repository = |at: u32| &inventory.repositories[at as usize];
+            let place = |(at, layer): &(u32, Id)| {
+                Place::Layer(repository(*at).name.clone(), inventory.digest(*layer))
+            };
             let (times, problems) = self.store.link_times(part.iter().map(place), self.stop)?;
             self.findings.extend(problems);
-            let dated = part.iter().zip(times).filter_map(|((_, layer), at)| Some((*layer, at?)));
-            young.extend(dated.filter(|(_, written)| !grace.is_over(*written)));
+            looked.extend(part.into_iter().zip(times).map(|((at, layer), written)| HiddenLink {
+                repository: at,
+                layer,
+                blob: repository(at).resolve(layer),
+                written,
+            }));
         }
-        plan.by_links(young, grace);
-        Ok((plan, hollow))
     }
 }
 

@@ -36,13 +36,7 @@ impl Sweep<'_> {
         if taken.is_empty() && !is_stuck {
             return Ok(Settled { rescued, are_tags_gone: true, is_emptied: true });
         }
-        if !self.config.settle.is_zero() {
-            let wait = humantime::format_duration(self.config.settle);
-            tracing::info!(
-                "waiting {wait} for pushes under way, before the second look that permits deleting"
-            );
-            self.stop.wait(self.config.settle)?;
-        }
+        self.wait_to_settle()?;
         // A registry 2.8 that had a link open may have written into it after the rename.
         let is_companion = |place: &Place| companions.binary_search_by(|(it, _)| it.cmp(place)).is_ok();
         let (mut changed, mut others) = (Vec::new(), Vec::new());
@@ -95,6 +89,18 @@ impl Sweep<'_> {
         }
         self.trash_in_doubt |= !is_emptied;
         Ok(Settled { rescued, are_tags_gone, is_emptied })
+    }
+
+    /// Waits until what was under way has left a trace.
+    pub(super) fn wait_to_settle(&self) -> Result<(), Interrupted> {
+        if !self.config.settle.is_zero() {
+            let wait = humantime::format_duration(self.config.settle);
+            tracing::info!(
+                "waiting {wait} for pushes under way, before the second look that permits deleting"
+            );
+            self.stop.wait(self.config.settle)?;
+        }
+        Ok(())
     }
 
     /// Holds the tags that are left in a batch for undo.

@@ -9,40 +9,33 @@ use crate::gc::mark::{self, Fate, Graph};
 use crate::model::{Code, Digest, Expected, Id, Inventory, Manifest, Problem, RepoName, Severity};
 use crate::plan;
 use crate::stop::Interrupted;
-use crate::store::WRITE_IN_PROGRESS;
+use crate::store::{StoreLock, WRITE_IN_PROGRESS};
 
 impl Sweep<'_> {
-    /// Checks every kept tag, down to the data of each blob that it needs.
-    ///
-    /// Where the collector `ran`, the whole store is looked at anew, so that images pushed meanwhile are
-    /// checked as well. What seems broken is looked at again before it is called so.
+    /// Checks every kept tag, down to the data of each blob that it needs: those that are `kept`. What seems broken
+    /// is looked at again before it is called so.
     pub(super) fn verify(
         &mut self,
+        lock: &StoreLock,
         inventory: &mut Inventory,
         mut kept: Vec<(Id, u64)>,
-        ran: bool,
     ) -> Result<Vec<Broken>, Interrupted> {
-        if ran {
-            let problems = std::mem::take(&mut inventory.problems);
-            *inventory = self.store.scan_again(std::mem::take(inventory), self.stop)?;
-            inventory.problems.extend(problems);
-            let marks = mark::blobs(inventory);
-            let blobs = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Kept);
-            kept = blobs.map(|blob| (*blob, inventory.sizes.of(*blob))).collect();
-        }
         let (mut lost, mut broken) = self.check(inventory, &kept)?;
+        if !broken.is_empty() && self.show_missed(lock, inventory, &broken)? {
+            (lost, broken) = self.check(inventory, &kept)?;
+        }
         if !broken.is_empty() {
             // Registry 2.8 truncates a link before it writes it.
             self.stop.wait(WRITE_IN_PROGRESS)?;
             let mut names: Vec<RepoName> = broken.iter().map(|broken| broken.repository.clone()).collect();
             names.dedup();
-            let look = self.store.look_again(&names, inventory, self.stop)?;
+            let seen = self.store.look_again(&names, inventory, self.stop)?;
             let unsure: HashSet<RepoName> =
-                look.repositories.iter().filter(|it| it.in_doubt).map(|it| it.name.clone()).collect();
+                seen.repositories.iter().filter(|it| it.in_doubt).map(|it| it.name.clone()).collect();
             // A look that fails proves nothing: what was broken before it stays so.
             broken.retain(|broken| unsure.contains(&broken.repository));
-            inventory.problems.extend(look.problems);
-            replace(inventory, look.repositories, &names);
+            inventory.problems.extend(seen.problems);
+            replace(inventory, seen.repositories, &names);
             let (blobs, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
             inventory.blobs = blobs;
             inventory.problems.extend(problems);
@@ -107,4 +100,11 @@ impl Sweep<'_> {
         });
         self.findings.extend(untold);
     }
+}
+
+/// The blobs that the images of an inventory need, with their sizes as far as they are known.
+pub(super) fn kept(inventory: &Inventory) -> Vec<(Id, u64)> {
+    let marks = mark::blobs(inventory);
+    let kept = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Kept);
+    kept.map(|blob| (*blob, inventory.sizes.of(*blob))).collect()
 }

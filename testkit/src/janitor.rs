@@ -30,8 +30,12 @@ impl Janitor {
     }
 
     /// One sweep of a directory, with a JSON report and no waiting: nothing is too young to go.
+    ///
+    /// `TEST_GC_ENGINE` has the tests that do not name an engine run with another one than the registry's.
     pub fn once(binary: impl Into<PathBuf>, store: &Path, config: &Path) -> Self {
+        let engine = std::env::var("TEST_GC_ENGINE").unwrap_or_else(|_| "auto".to_owned());
         Self::bare(binary)
+            .env("GC_ENGINE", &engine)
             .env("RUN_ONCE", "true")
             .env("GC_GRACE", "0s")
             .env("GC_SETTLE", "0s")

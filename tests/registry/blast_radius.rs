@@ -162,7 +162,7 @@ fn left_behind(settings: &[(&str, &str)]) -> Registry {
 fn what_a_confirmed_sweep_could_not_collect_is_not_asked_about_again() {
     for settings in [
         &[("RUN_GC", "false")][..],
-        &[("JANITOR_REGISTRY_BIN", "/nowhere/registry")],
+        &[("GC_ENGINE", "registry"), ("JANITOR_REGISTRY_BIN", "/nowhere/registry")],
         &[("JANITOR_REGISTRY_URL", "http://127.0.0.1:9")],
     ] {
         let registry = left_behind(settings);

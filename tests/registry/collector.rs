@@ -86,7 +86,8 @@ fn a_missing_collector_is_named_and_the_tags_go_all_the_same() {
     let kept = three_tags(&registry);
     let missing = registry.scratch().join("no-such-registry");
 
-    let outcome = janitor(&registry).keep(1).collector(&missing).run().assert_code(3);
+    let sweep = janitor(&registry).keep(1).collector(&missing).env("GC_ENGINE", "registry");
+    let outcome = sweep.run().assert_code(3);
 
     let told = format!("{}{}", outcome.stdout, outcome.stderr);
     assert!(told.contains("no-such-registry"), "{told}");

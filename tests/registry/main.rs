@@ -22,6 +22,7 @@ mod logins;
 mod losses;
 mod meanwhile;
 mod multi_arch;
+mod native;
 mod nested;
 mod probe;
 mod quiet;

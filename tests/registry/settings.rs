@@ -46,7 +46,7 @@ fn a_bad_value_is_refused_in_one_line_that_says_what_is_allowed() {
         ("RUN_ONCE", "si", "true"),
         ("RUN_GC", "maybe", "false"),
         ("GC_DELETE_UNTAGGED", "ja", "false"),
-        ("GC_ENGINE", "native", "registry"),
+        ("GC_ENGINE", "natvie", "native"),
         ("GC_ENGINE", "fast", "auto"),
         ("GC_GRACE", "soon", "30m"),
         ("GC_GRACE", "-1h", "30m"),
@@ -174,7 +174,7 @@ fn a_bad_flag_is_refused_too() {
     for (flag, named) in [
         ("--keep-last-n=ten", "ten"),
         ("--dry-run=treu", "treu"),
-        ("--gc-engine=native", "native"),
+        ("--gc-engine=natvie", "natvie"),
         ("--gc-grace=soon", "soon"),
     ] {
         let name = flag.split('=').next().unwrap();
@@ -204,7 +204,7 @@ fn a_flag_without_its_value_says_what_is_allowed() {
         ("--gc-grace", "a duration"),
         ("--jobs", "1024"),
         ("--data-dir", "a path"),
-        ("--gc-engine", "auto or registry"),
+        ("--gc-engine", "auto, registry or native"),
         ("--output", "json"),
     ] {
         let outcome = Janitor::bare(binary()).arg(flag).run().assert_code(2);

@@ -5,12 +5,10 @@ use std::io;
 
 use rayon::prelude::*;
 
+use super::layout::DATA;
 use super::{Dir, Entry, Kind, Surveyor, join, layout};
 use crate::model::{Algorithm, BlobState, Digest, Id, ManifestState, Surveyed};
 use crate::stop::Interrupted;
-
-/// The file in a blob's directory.
-const DATA: &str = "data";
 
 type Blobs = HashMap<Id, BlobState>;
 
@@ -101,7 +99,8 @@ impl Surveyor<'_> {
             }
         };
         let mut state = BlobState::Hollow;
-        for entry in &entries {
+        // What a sweep hides, it brings back or deletes.
+        for entry in entries.iter().filter(|entry| !layout::is_hidden(&entry.name)) {
             if entry.name != DATA || entry.kind != Kind::File {
                 self.odd(&dir, entry, None, "beside a blob's data");
                 continue;

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
+use super::layout::LINK;
 use super::{Dir, Entry, Kind, Surveyor, layout};
 use crate::model::{Digest, Id, LinkState, RepoName, Surveyed, SurveyedTag, TagName};
-
-/// The file in a link's directory.
-const LINK: &str = "link";
 
 impl Surveyor<'_> {
     pub(super) fn repository(
@@ -100,7 +98,8 @@ impl Surveyor<'_> {
 
     fn link_in(&self, dir: &Dir, entries: &[Entry], repository: &RepoName) -> (LinkState, Option<Timestamp>) {
         let mut is_there = false;
-        for entry in entries {
+        // What a sweep hides, it brings back or deletes.
+        for entry in entries.iter().filter(|entry| !layout::is_hidden(&entry.name)) {
             if entry.name == LINK && entry.kind == Kind::File {
                 is_there = true;
             } else {

@@ -1,8 +1,9 @@
-//! The collector's run: what it is kept from by pins, what it proposes, what it did.
+//! The registry's collector at work: what it is kept from by pins, what it proposes, what it did.
 
 use std::collections::{BTreeSet, HashSet};
 
 use super::Sweep;
+use super::collect::Told;
 use super::reclaim::Reclaim;
 use crate::gc::mark::Fate;
 use crate::gc::stock::{Collector, Proposal, RunError};
@@ -13,8 +14,6 @@ use crate::store::{Pins, StoreLock};
 
 /// How often the collector is asked anew because blobs came in meanwhile.
 const ROUNDS: usize = 3;
-
-type Told = (CollectionStatus, String);
 
 impl Sweep<'_> {
     /// Runs the collector with a pin on each blob that it would take and that is to stay.

@@ -1,0 +1,134 @@
+//! The janitor's own collector: what it hides from the registry, and what of it comes back.
+//!
+//! A client that asks whether a blob is there, and skips the upload because it is, leaves no trace on disk. So the
+//! blob is hidden first; from then on, that client gets a clear "not there". A second, complete look, begun long
+//! enough after that, sees every link that was written by a request that had found the blob before. What is
+//! referenced again comes back, and the rest is deleted. `sweep/native.rs` keeps the order.
+
+use std::collections::HashSet;
+
+use crate::gc::mark::{self, Fate, Graph};
+use crate::model::{Hidden, HiddenLink, Id, Inventory, Manifest, Place, RepoName, Repository};
+
+/// The layer links that lead to some blobs, sorted by number: a repository's position, and what the link is filed
+/// under.
+pub fn links_to(inventory: &Inventory, blobs: &[Id]) -> impl Iterator<Item = (u32, Id)> {
+    links(inventory)
+        .filter(|(_, _, blob)| blobs.binary_search(blob).is_ok())
+        .map(|(at, layer, _)| (at, layer))
+}
+
+/// The layer links that lead nowhere and that no manifest of their repository needs.
+pub fn dangling(inventory: &Inventory) -> Vec<(u32, Id)> {
+    let mut dangling = Vec::new();
+    for (at, repository) in (0..).zip(&inventory.repositories) {
+        let leads_nowhere = |layer: &Id| !inventory.has_blob(repository.resolve(*layer));
+        let mut lost: Vec<Id> = repository.layers.iter().copied().filter(leads_nowhere).collect();
+        if !lost.is_empty() {
+            let needed = needed_in(inventory, repository);
+            lost.retain(|layer| !needed.contains(layer) && !needed.contains(&repository.resolve(*layer)));
+        }
+        dangling.extend(lost.into_iter().map(|layer| (at, layer)));
+    }
+    dangling
+}
+
+/// What is to be hidden: some blobs, and layer links that are old enough, in the order in which they lie on the disk.
+pub fn to_hide(inventory: &Inventory, mut blobs: Vec<Id>, mut links: Vec<HiddenLink>) -> Hidden {
+    let digest = |id: Id| inventory.digest(id);
+    inventory.digests.sort(&mut blobs);
+    links.sort_by_cached_key(|link| (link.repository, digest(link.layer)));
+    let mut repositories: Vec<RepoName> = Vec::new();
+    let mut last = None;
+    for link in &mut links {
+        if last != Some(link.repository) {
+            repositories.push(inventory.repositories[link.repository as usize].name.clone());
+            last = Some(link.repository);
+        }
+        link.repository = u32::try_from(repositories.len() - 1).unwrap_or(u32::MAX);
+    }
+    Hidden { links, blobs, repositories }
+}
+
+/// Where a second look shows layer links to hidden blobs: those that are hidden themselves, and any that came since.
+pub fn links_to_hidden(hidden: &Hidden, look: &Inventory) -> Vec<(Id, Place)> {
+    let blobs: HashSet<Id> = hidden.blobs.iter().copied().collect();
+    let mut places = Vec::new();
+    for (at, layer, blob) in links(look) {
+        if blobs.contains(&blob) {
+            let name = look.repositories[at as usize].name.clone();
+            places.push((blob, Place::Layer(name, look.digest(layer))));
+        }
+    }
+    places
+}
+
+/// The hidden blobs that a second look finds named as manifests, in the order of [`Hidden::files`]: they are to be
+/// seen before anything is decided, since what they need in turn is unknown while they cannot be read.
+pub fn manifests_among(hidden: &Hidden, look: &Inventory) -> Vec<bool> {
+    let repositories = look.repositories.iter();
+    let named: HashSet<Id> =
+        repositories.flat_map(|it| it.roots().chain(it.revisions.iter().copied())).collect();
+    let links = std::iter::repeat_n(false, hidden.links.len());
+    links.chain(hidden.blobs.iter().map(|blob| named.contains(blob))).collect()
+}
+
+/// Decides, from a second look, what of the hidden has to come back, in the order of [`Hidden::files`].
+///
+/// `written` tells of each hidden link whether it was written to while it was hidden; `linked` are the hidden blobs
+/// to which links lead that are not hidden, sorted by number.
+pub fn needed_back(hidden: &Hidden, written: &[bool], linked: &[Id], look: &Inventory) -> Vec<bool> {
+    // What the look could not see may need any of it.
+    if look.in_doubt() {
+        return vec![true; hidden.len()];
+    }
+    let marks = mark::blobs(look);
+    let written_to: HashSet<Id> = hidden
+        .links
+        .iter()
+        .zip(written)
+        .filter(|(_, written)| **written)
+        .map(|(link, _)| link.blob)
+        .collect();
+    let is_needed = |blob: &Id| {
+        marks.fate(*blob) != Fate::Garbage || linked.binary_search(blob).is_ok() || written_to.contains(blob)
+    };
+    let hidden_blobs: HashSet<Id> = hidden.blobs.iter().copied().collect();
+    let mut back: Vec<bool> = Vec::with_capacity(hidden.len());
+    for links in hidden.links.chunk_by(|a, b| a.repository == b.repository) {
+        let name = &hidden.repositories[links[0].repository as usize];
+        let repository = look.position(name).map(|at| &look.repositories[at]);
+        let needed = repository.map(|repository| needed_in(look, repository)).unwrap_or_default();
+        back.extend(links.iter().map(|link| {
+            // A link to a hidden blob goes where that goes; one that led nowhere is back where its blob is.
+            let leads = if hidden_blobs.contains(&link.blob) {
+                is_needed(&link.blob)
+            } else {
+                look.has_blob(link.blob) || written_to.contains(&link.blob)
+            };
+            leads || needed.contains(&link.layer) || needed.contains(&link.blob)
+        }));
+    }
+    back.extend(hidden.blobs.iter().map(is_needed));
+    back
+}
+
+/// Every layer link: the position of its repository, what it is filed under, and the blob that it leads to.
+fn links(inventory: &Inventory) -> impl Iterator<Item = (u32, Id, Id)> {
+    (0..).zip(&inventory.repositories).flat_map(|(at, repository)| {
+        repository.layers.iter().map(move |layer| (at, *layer, repository.resolve(*layer)))
+    })
+}
+
+/// The blobs that a repository's manifests name, as they name them.
+fn needed_in(inventory: &Inventory, repository: &Repository) -> HashSet<Id> {
+    let graph = Graph::of(repository, &inventory.manifests);
+    let reached = graph.closure(repository.roots().chain(repository.revisions.iter().copied()));
+    let manifests = reached.iter().filter_map(|it| inventory.manifests.get(it));
+    let blobs: HashSet<Id> = manifests.flat_map(Manifest::blobs).map(|reference| reference.blob).collect();
+    // An index may list plain blobs as if they were manifests.
+    blobs.into_iter().chain(reached).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! What is hidden from the registry until a second look permits deleting it.
+
+use jiff::Timestamp;
+
+use super::{Digest, Digests, Id, Place, RepoName};
+
+/// Blobs and layer links that the registry is not to see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// Layer links, in the order of their repositories.
+    pub links: Vec<HiddenLink>,
+    /// Blobs, in the order of their digests.
+    pub blobs: Vec<Id>,
+    /// The repositories that the links are in.
+    pub repositories: Vec<RepoName>,
+}
+
+/// A file that is hidden, or is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HiddenFile {
+    /// The data of a blob.
+    Blob(Digest),
+    /// A layer link of a repository.
+    Link(RepoName, Digest),
+}
+
+/// A layer link among what is hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HiddenLink {
+    /// The position of its repository in [`Hidden::repositories`].
+    pub repository: u32,
+    /// What it is filed under: the blob, or another digest of it.
+    pub layer: Id,
+    /// The blob that it leads to.
+    pub blob: Id,
+    /// When it was last written; `None` for a directory without a link.
+    pub written: Option<Timestamp>,
+}
+
+impl Hidden {
+    /// Whether nothing is hidden.
+    pub const fn is_empty(&self) -> bool {
+        self.links.is_empty() && self.blobs.is_empty()
+    }
+
+    /// How many files are hidden.
+    pub const fn len(&self) -> usize {
+        self.links.len() + self.blobs.len()
+    }
+
+    /// Where a link is.
+    pub fn place(&self, digests: &Digests, link: &HiddenLink) -> Place {
+        Place::Layer(self.repositories[link.repository as usize].clone(), digests.get(link.layer))
+    }
+
+    /// The files: links first, since a blob that nobody may have is asked for less than a link that leads nowhere.
+    pub fn files(&self, digests: &Digests) -> impl Iterator<Item = HiddenFile> {
+        let links = self.links.iter().map(|link| {
+            let repository = self.repositories[link.repository as usize].clone();
+            HiddenFile::Link(repository, digests.get(link.layer))
+        });
+        links.chain(self.blobs.iter().map(|blob| HiddenFile::Blob(digests.get(*blob))))
+    }
+
+    /// Splits off those for which an answer, in the order of [`Hidden::files`], is `true`.
+    #[must_use]
+    pub fn split_off(&mut self, answers: &[bool]) -> Self {
+        let mut answers = answers.iter().copied();
+        let mut is_chosen = || answers.next().unwrap_or(false);
+        let links = self.links.extract_if(.., |_| is_chosen()).collect();
+        let blobs = self.blobs.extract_if(.., |_| is_chosen()).collect();
+        Self { links, blobs, repositories: self.repositories.clone() }
+    }
+}

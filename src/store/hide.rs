@@ -1,0 +1,223 @@
+//! Hiding blobs and layer links from the registry, until a second look permits deleting them.
+//!
+//! A blob is its `data`, a layer link its `link`, each alone in its directory. The registry goes by these names,
+//! so one rename to another name in the same directory takes the thing away, as atomically as a rename into the
+//! trash would. It is made here and not there because the kernel makes one rename at a time of all those of a
+//! file system that lead from one directory to another, and because a server of CIFS refuses to rename a
+//! directory in which a registry has a file open. Deleting takes two operations: the file, then its directory.
+//!
+//! What is hidden is listed beforehand in the sweep's part of the trash (`store/journal.rs`), so that after a
+//! crash the next sweep brings it back, or goes on deleting where that had begun. Should the list be lost, a
+//! sweep shows what it misses.
+//!
+//! Never over something newer: where the registry has written a file anew, the hidden one is given up. A blob's
+//! content is its name, so nothing is lost with it.
+
+use std::io;
+
+use super::io::Dir;
+use super::seats::Seated as _;
+use super::{Store, StoreLock, layout, mutate};
+use crate::model::{Digests, Hidden, HiddenFile, Problem};
+use crate::stop::{Interrupted, Stop};
+
+/// How many files a list has on it: it must fit into the reserve of a disk that is full.
+const LISTED: usize = 4096;
+
+/// What came of doing something to files.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// For each file, in the order of [`Hidden::files`], whether it was done.
+    pub done: Vec<bool>,
+    /// What went wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Done {
+    /// How many files it was done to.
+    pub fn count(&self) -> usize {
+        self.done.iter().filter(|done| **done).count()
+    }
+}
+
+impl Store {
+    /// Hides files. Those that are not there are not hidden.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; the next sweep brings back what is hidden then.
+    pub fn hide(
+        &self,
+        lock: &StoreLock,
+        batch: &str,
+        digests: &Digests,
+        files: &Hidden,
+        stop: &Stop,
+    ) -> Result<Done, Interrupted> {
+        let mut hidden = Done::default();
+        let mut all = files.files(digests);
+        for number in 1.. {
+            let part: Vec<HiddenFile> = all.by_ref().take(LISTED).collect();
+            if part.is_empty() {
+                break;
+            }
+            if let Err(error) = self.write_journal(lock, batch, number, &part) {
+                // Nothing is hidden without a list. Where the disk is full, deleting the others makes room.
+                hidden.problems.push(Problem::of_failed_step(layout::journal(number), &error));
+                break;
+            }
+            let Done { mut done, mut problems } = self.at_each(part, stop, |dir, name, file| {
+                let (seen, unseen) = (format!("{name}/{file}"), format!("{name}/{}", layout::hidden(file)));
+                is_there(mutate::rename_file(&self.io, dir, &seen, &unseen).map(|()| true))
+            })?;
+            hidden.done.append(&mut done);
+            hidden.problems.append(&mut problems);
+        }
+        hidden.done.resize(files.len(), false);
+        Ok(hidden)
+    }
+
+    /// Brings hidden files back. Of one that is not hidden, or that the registry has written anew meanwhile,
+    /// nothing is brought back, and nothing is wrong.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; the next sweep brings back the rest.
+    pub fn show(
+        &self,
+        _lock: &StoreLock,
+        files: impl IntoIterator<Item = HiddenFile>,
+        stop: &Stop,
+    ) -> Result<Done, Interrupted> {
+        self.at_each(files, stop, |dir, name, file| {
+            let (seen, unseen) = (format!("{name}/{file}"), format!("{name}/{}", layout::hidden(file)));
+            let shown = is_there(mutate::rename_file_to_free_name(&self.io, dir, &unseen, &seen))?;
+            if !shown {
+                mutate::give_up(&self.io, dir, &unseen)?;
+            }
+            Ok(shown)
+        })
+    }
+
+    /// The second look was taken: deletes what a batch hides. From here on, none of it comes back.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; the next sweep goes on. Inside, whatever the system says to
+    /// condemning it; then all of it stays hidden, and comes back with the next sweep.
+    pub fn delete_batch(
+        &self,
+        lock: &StoreLock,
+        batch: &str,
+        digests: &Digests,
+        files: &Hidden,
+        stop: &Stop,
+    ) -> Result<io::Result<Done>, Interrupted> {
+        let condemned = self
+            .make_room_and_dirs(lock, layout::CONDEMNED)
+            .and_then(|()| self.rename_batch(lock, layout::PENDING, layout::CONDEMNED, batch));
+        if let Err(error) = condemned {
+            return Ok(Err(error));
+        }
+        let mut deleted = self.delete_hidden(lock, files.files(digests), stop)?;
+        if deleted.problems.is_empty() {
+            let path = format!("{}/{batch}", layout::CONDEMNED);
+            let emptied = mutate::remove_trash(&self.io, &lock.dir, &path, stop);
+            deleted.problems.extend(emptied.err().map(|error| Problem::of_failed_step(path, &error)));
+        }
+        Ok(Ok(deleted))
+    }
+
+    /// Everything that a batch hid is seen again: gives up the batch.
+    ///
+    /// # Errors
+    /// Whatever the system says; then the next sweep looks after it.
+    pub fn give_up_batch(&self, lock: &StoreLock, batch: &str) -> io::Result<()> {
+        let path = format!("{}/{batch}", layout::PENDING);
+        mutate::remove_trash(&self.io, &lock.dir, &path, &Stop::default())
+    }
+
+    /// Deletes hidden files, and the directories that this leaves empty: what is gone with its directory is done.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; the next sweep goes on.
+    pub fn delete_hidden(
+        &self,
+        _lock: &StoreLock,
+        files: impl IntoIterator<Item = HiddenFile>,
+        stop: &Stop,
+    ) -> Result<Done, Interrupted> {
+        self.at_each(files, stop, |dir, name, file| {
+            mutate::give_up(&self.io, dir, &format!("{name}/{}", layout::hidden(file)))?;
+            mutate::remove_empty_dir(&self.io, dir, name)
+        })
+    }
+
+    /// Which of the hidden layer links were written to since they were decided on, or cannot be looked at: a
+    /// registry 2.8 that had one open may have written to it. One stat each.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn written_while_hidden(
+        &self,
+        digests: &Digests,
+        hidden: &Hidden,
+        stop: &Stop,
+    ) -> Result<Done, Interrupted> {
+        let links = hidden.files(digests).take(hidden.links.len());
+        let (looked, problems) = self.at_files(links, stop, |dir, name, file| {
+            match self.io.stat(dir, &format!("{name}/{}", layout::hidden(file))) {
+                Ok(link) => Ok(Some(link.modified)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        })?;
+        let is_new = |(looked, link): (Option<Option<_>>, &crate::model::HiddenLink)| {
+            looked.is_none_or(|written| written.is_some() && written != link.written)
+        };
+        Ok(Done { done: looked.into_iter().zip(&hidden.links).map(is_new).collect(), problems })
+    }
+
+    fn at_each(
+        &self,
+        files: impl IntoIterator<Item = HiddenFile>,
+        stop: &Stop,
+        act: impl Fn(&Dir, &str, &str) -> io::Result<bool> + Sync,
+    ) -> Result<Done, Interrupted> {
+        let (done, problems) = self.at_files(files, stop, act)?;
+        Ok(Done { done: done.into_iter().map(|done| done == Some(true)).collect(), problems })
+    }
+
+    /// Does something to each file, named by its directory and its own name in the open directory above.
+    fn at_files<T: Send>(
+        &self,
+        files: impl IntoIterator<Item = HiddenFile>,
+        stop: &Stop,
+        act: impl Fn(&Dir, &str, &str) -> io::Result<T> + Sync,
+    ) -> Result<(Vec<Option<T>>, Vec<Problem>), Interrupted> {
+        let looked = self.by_parent(files, |dir, file: &HiddenFile| {
+            stop.check()?;
+            let (name, kind) = match file {
+                HiddenFile::Blob(digest) => (digest.hex(), layout::DATA),
+                HiddenFile::Link(_, digest) => (digest.hex(), layout::LINK),
+            };
+            let done = match dir {
+                Ok(dir) => act(dir, &name, kind),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            };
+            Ok(done.map_err(|error| {
+                let path = layout::told(&format!("{}/{name}/{kind}", file.parent()));
+                Box::new(Problem::of_failed_step(path, &error))
+            }))
+        })?;
+        let mut problems = Vec::new();
+        let mut told = |problem: Box<Problem>| problems.push(*problem);
+        let done = looked.into_iter().map(|looked| looked.map_err(&mut told).ok()).collect();
+        Ok((done, problems))
+    }
+}
+
+/// What went away by itself is not there, and nothing is wrong.
+fn is_there(done: io::Result<bool>) -> io::Result<bool> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done,
+    }
+}

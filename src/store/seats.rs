@@ -1,0 +1,89 @@
+//! Things that lie beside each other: the directory above them is opened once for all of them.
+
+use std::io;
+
+use rayon::prelude::*;
+
+use super::{Dir, PART, Store, layout};
+use crate::model::{HiddenFile, Place};
+use crate::stop::Interrupted;
+
+/// Something in a directory of the registry's tree.
+pub(super) trait Seated: Sync {
+    /// The directory above it, below the registry's tree.
+    fn parent(&self) -> String;
+
+    /// Whether two are in the same directory, told without making its path.
+    fn is_beside(&self, other: &Self) -> bool;
+}
+
+impl Seated for Place {
+    fn parent(&self) -> String {
+        layout::parent(self)
+    }
+
+    fn is_beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tag(a, _), Self::Tag(b, _)) => a == b,
+            (Self::Revision(a, one), Self::Revision(b, two)) | (Self::Layer(a, one), Self::Layer(b, two)) => {
+                a == b && one.algorithm() == two.algorithm()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Seated for HiddenFile {
+    fn parent(&self) -> String {
+        match self {
+            Self::Blob(digest) => format!("{}/{}", layout::BLOBS, layout::shard_and_hex(digest).0),
+            Self::Link(repository, digest) => {
+                layout::parent(&Place::Layer(repository.clone(), digest.clone()))
+            }
+        }
+    }
+
+    fn is_beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Blob(a), Self::Blob(b)) => {
+                a.algorithm() == b.algorithm() && a.bytes().first() == b.bytes().first()
+            }
+            (Self::Link(a, one), Self::Link(b, two)) => a == b && one.algorithm() == two.algorithm(),
+            _ => false,
+        }
+    }
+}
+
+impl Store {
+    /// Runs something on each thing, a part of them at a time; those beside each other should follow each other.
+    pub(super) fn by_parent<S: Seated, T: Send>(
+        &self,
+        things: impl IntoIterator<Item = S>,
+        act: impl Fn(Result<&Dir, &io::Error>, &S) -> Result<T, Interrupted> + Sync,
+    ) -> Result<Vec<T>, Interrupted> {
+        let mut things = things.into_iter();
+        let mut done = Vec::with_capacity(things.size_hint().0);
+        loop {
+            let part: Vec<S> = things.by_ref().take(PART).collect();
+            if part.is_empty() {
+                return Ok(done);
+            }
+            done.append(&mut self.part_by_parent(&part, &act)?);
+        }
+    }
+
+    fn part_by_parent<S: Seated, T: Send>(
+        &self,
+        things: &[S],
+        act: &(impl Fn(Result<&Dir, &io::Error>, &S) -> Result<T, Interrupted> + Sync),
+    ) -> Result<Vec<T>, Interrupted> {
+        let groups: Vec<&[S]> = things.chunk_by(S::is_beside).collect();
+        let group = |group: &&[S]| -> Result<Vec<T>, Interrupted> {
+            let dir = self.io.open_dir(&self.root, &group[0].parent());
+            group.par_iter().map(|thing| act(dir.as_ref(), thing)).collect()
+        };
+        let done: Vec<Vec<T>> =
+            self.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
+        Ok(done.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,73 @@
+//! What is hidden and should not be: a sweep that was cut short leaves a list of what it had hidden, and without that
+//! list, what is missed is looked for.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::Sweep;
+use crate::check::Broken;
+use crate::model::{Code, Digest, HiddenFile, Id, Inventory, Problem, Severity};
+use crate::stop::Interrupted;
+use crate::store::StoreLock;
+
+impl Sweep<'_> {
+    /// Where manifests could not be read, brings back those among them that are hidden, and looks again.
+    pub(super) fn with_missed_manifests(
+        &mut self,
+        lock: Option<&StoreLock>,
+        inventory: Inventory,
+    ) -> Result<Inventory, Interrupted> {
+        let Some(lock) = lock.filter(|_| inventory.in_doubt()) else { return Ok(inventory) };
+        let repositories = inventory.repositories.iter();
+        let named: HashSet<Id> =
+            repositories.flat_map(|it| it.roots().chain(it.revisions.iter().copied())).collect();
+        let missed = named.into_iter().filter(|id| !inventory.manifests.contains_key(id));
+        let missed = missed.map(|id| HiddenFile::Blob(inventory.digest(id))).collect();
+        if self.show(lock, missed)? { self.store.scan_again(inventory, self.stop) } else { Ok(inventory) }
+    }
+
+    /// Brings back what broken images lack where that is hidden. Says whether there was any, which the inventory then
+    /// has again.
+    pub(super) fn show_missed(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &mut Inventory,
+        broken: &[Broken],
+    ) -> Result<bool, Interrupted> {
+        let mut files: Vec<HiddenFile> = Vec::new();
+        for Broken { repository, missing, .. } in broken {
+            files.extend(missing.iter().map(|layer| HiddenFile::Link(repository.clone(), layer.clone())));
+        }
+        let missing: BTreeSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
+        files.extend(missing.into_iter().cloned().map(HiddenFile::Blob));
+        let any = self.show(lock, files)?;
+        if any {
+            *inventory = self.look_anew(std::mem::take(inventory))?;
+        }
+        Ok(any)
+    }
+
+    /// Brings files back that may be hidden, and tells of those that were.
+    pub(super) fn show(&mut self, lock: &StoreLock, files: Vec<HiddenFile>) -> Result<bool, Interrupted> {
+        if files.is_empty() {
+            return Ok(false);
+        }
+        let shown = self.store.show(lock, files, self.stop)?;
+        let count = shown.count();
+        if count > 0 {
+            self.tell_of_shown(count, "a sweep that was cut short, and whose list is lost, had hidden");
+        }
+        // That there is nothing to bring back is told by what is missing.
+        Ok(count > 0)
+    }
+
+    pub(super) fn tell_of_shown(&mut self, count: usize, who: &str) {
+        self.findings.push(Problem {
+            severity: Severity::Note,
+            code: Code::PutBack,
+            repository: None,
+            path: "blobs".into(),
+            cause: format!("{who} {count} blobs and layer links; they were brought back"),
+            remedy: "nothing; they are decided on anew".into(),
+        });
+    }
+}

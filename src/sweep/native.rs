@@ -1,0 +1,190 @@
+//! The janitor's own collector at work: hide, wait, look again, bring back what is needed, delete the rest.
+
+use std::collections::HashSet;
+
+use super::Sweep;
+use super::collect::Told;
+use super::reclaim::Reclaim;
+use crate::gc::native;
+use crate::model::{Code, Hidden, Id, Inventory, Problem, Severity};
+use crate::report::CollectionStatus;
+use crate::stop::Interrupted;
+use crate::store::StoreLock;
+
+/// How often manifests that were pushed again meanwhile are brought back before the second look is given up: an
+/// index of indexes takes a look for each level.
+const LOOKS: usize = 4;
+
+/// What the janitor's own collector did.
+pub(super) struct Run {
+    /// The blobs that are gone.
+    pub(super) gone: HashSet<Id>,
+    /// How many layer links went with them, or led nowhere.
+    pub(super) links_removed: usize,
+    /// How many blobs were needed again, and came back.
+    pub(super) blobs_rescued: usize,
+    pub(super) told: Told,
+}
+
+impl Sweep<'_> {
+    /// Collects what is due. The inventory is that of the second look afterwards.
+    pub(super) fn collect_natively(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &mut Inventory,
+        reclaim: &Reclaim,
+    ) -> Result<Run, Interrupted> {
+        let batch = format!("{}-blobs", self.id);
+        let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
+        let mut all = native::to_hide(inventory, due, reclaim.links.clone());
+        let mut hid = self.store.hide(lock, &batch, &inventory.digests, &all, self.stop)?;
+        self.findings.append(&mut hid.problems);
+        // A directory without a link has nothing to hide, and goes with the others.
+        for (done, link) in hid.done.iter_mut().zip(&all.links) {
+            *done |= link.written.is_none();
+        }
+        let mut hidden = all.split_off(&hid.done);
+        drop(all);
+        self.lap("hide");
+        let mut run = Run {
+            gone: HashSet::new(),
+            links_removed: 0,
+            blobs_rescued: 0,
+            told: (CollectionStatus::PutOff, String::new()),
+        };
+        if !hidden.is_empty() {
+            self.wait_to_settle()?;
+        }
+        let problems = std::mem::take(&mut inventory.problems);
+        let all_back = self.look_and_bring_back(lock, inventory, &mut hidden, &mut run)?;
+        let in_doubt = inventory.in_doubt();
+        inventory.problems.extend(problems);
+        self.lap("second look");
+        self.tell_of_rescue(run.blobs_rescued);
+        if !all_back {
+            self.trash_in_doubt = true;
+            let why =
+                "not finished: what is needed again could not be brought back; the next sweep tries again";
+            run.told = (CollectionStatus::Failed, why.into());
+        } else if hidden.is_empty() {
+            if let Err(error) = self.store.give_up_batch(lock, &batch) {
+                self.failed("janitor/trash".into(), &error);
+            }
+            let why = if in_doubt {
+                "put off: at the second look something in the store was in doubt, so everything was brought back; see the findings"
+            } else {
+                "put off: all of it was needed again, or could not be hidden; the next sweep tries again"
+            };
+            run.told = (CollectionStatus::PutOff, why.into());
+        } else {
+            self.delete_hidden(lock, &batch, inventory, &hidden, &mut run)?;
+        }
+        self.lap("delete");
+        Ok(run)
+    }
+
+    /// Takes the second look, and brings back what is needed again: what is left in `hidden` is not. `false` when
+    /// something could not be brought back.
+    fn look_and_bring_back(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &mut Inventory,
+        hidden: &mut Hidden,
+        run: &mut Run,
+    ) -> Result<bool, Interrupted> {
+        for look in 1..=LOOKS {
+            *inventory = self.store.scan_again(std::mem::take(inventory), self.stop)?;
+            if hidden.is_empty() {
+                return Ok(true);
+            }
+            let manifests = native::manifests_among(hidden, inventory);
+            let is_last = look == LOOKS || !manifests.contains(&true);
+            let needed = if is_last { self.needed_back(inventory, hidden)? } else { manifests };
+            let back = hidden.split_off(&needed);
+            run.blobs_rescued += back.blobs.len();
+            let shown = self.store.show(lock, back.files(&inventory.digests), self.stop)?;
+            if !shown.problems.is_empty() {
+                self.findings.extend(shown.problems);
+                return Ok(false);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    fn needed_back(&mut self, look: &Inventory, hidden: &Hidden) -> Result<Vec<bool>, Interrupted> {
+        let places = native::links_to_hidden(hidden, look);
+        let (times, problems) =
+            self.store.link_times(places.iter().map(|(_, place)| place.clone()), self.stop)?;
+        self.findings.extend(problems);
+        let linked = places.iter().zip(times).filter_map(|((blob, _), at)| at.map(|_| *blob));
+        let mut linked: Vec<Id> = linked.collect();
+        linked.sort_unstable();
+        let written = self.store.written_while_hidden(&look.digests, hidden, self.stop)?;
+        self.findings.extend(written.problems);
+        Ok(native::needed_back(hidden, &written.done, &linked, look))
+    }
+
+    fn delete_hidden(
+        &mut self,
+        lock: &StoreLock,
+        batch: &str,
+        inventory: &mut Inventory,
+        hidden: &Hidden,
+        run: &mut Run,
+    ) -> Result<(), Interrupted> {
+        let deleted = match self.store.delete_batch(lock, batch, &inventory.digests, hidden, self.stop)? {
+            Ok(deleted) => deleted,
+            Err(error) => {
+                self.trash_in_doubt = true;
+                let why = format!(
+                    "not finished: what was hidden could not be condemned ({error}); the next sweep brings it back and tries again"
+                );
+                run.told = (CollectionStatus::Failed, why);
+                return Ok(());
+            }
+        };
+        let (links, blobs) = deleted.done.split_at(hidden.links.len());
+        run.links_removed = links.iter().filter(|done| **done).count();
+        let gone = hidden.blobs.iter().zip(blobs).filter(|(_, done)| **done).map(|(blob, _)| *blob);
+        run.gone = gone.collect();
+        inventory.blobs.retain(|blob| !run.gone.contains(blob));
+        for (link, done) in hidden.links.iter().zip(links) {
+            let name = &hidden.repositories[link.repository as usize];
+            if let (true, Some(at)) = (*done, inventory.position(name)) {
+                let layers = &mut inventory.repositories[at].layers;
+                if let Ok(at) = layers.binary_search(&link.layer) {
+                    layers.remove(at);
+                }
+            }
+        }
+        let failed = !deleted.problems.is_empty();
+        self.findings.extend(deleted.problems);
+        let (blobs, links) = (run.gone.len(), run.links_removed);
+        run.told = if failed {
+            let why =
+                format!("deleted {blobs} blobs and {links} layer links; the next sweep deletes the rest");
+            (CollectionStatus::Failed, why)
+        } else {
+            (CollectionStatus::Done, format!("deleted {blobs} blobs and {links} layer links to them"))
+        };
+        Ok(())
+    }
+
+    fn tell_of_rescue(&mut self, blobs: usize) {
+        if blobs > 0 {
+            self.findings.push(Problem {
+                severity: Severity::Note,
+                code: Code::ChangedMeanwhile,
+                repository: None,
+                path: "blobs".into(),
+                cause: format!(
+                    "{blobs} of them were needed again between the two looks, and were brought back"
+                ),
+                remedy: "nothing; a push came in between, and the next sweep decides anew".into(),
+            });
+        }
+    }
+}
