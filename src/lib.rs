@@ -10,6 +10,7 @@ pub mod model;
 pub mod plan;
 pub mod policy;
 pub mod probe;
+pub mod progress;
 pub mod report;
 pub mod stop;
 pub mod store;

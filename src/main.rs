@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use indicatif::MultiProgress;
 use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
 use registry_janitor::config::{Asked, CheckConfig, Config};
 use registry_janitor::daemon::{self, Heartbeat};
 use registry_janitor::fsck;
 use registry_janitor::model::Mend;
+use registry_janitor::progress;
 use registry_janitor::report::failure::Failure;
 use registry_janitor::report::{SweepReport, log, table};
 use registry_janitor::stop::Stop;
@@ -108,12 +110,12 @@ fn confirms(trash: &Trash) -> bool {
 }
 
 fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    start_logging(config.log_level, config.log_format);
+    let bars = start_logging(config.log_level, config.log_format);
     raise_open_file_limit();
     let stop = Arc::new(Stop::default());
     daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
     if !config.run_once {
-        let ended = daemon::run(config, &stop, |swept| {
+        let tell = |swept: Result<&SweepReport, &SweepError>| {
             let told = match swept {
                 Ok(report) => print(report, config.output),
                 Err(error) => print_failure(error.exit_code(), error, config.output),
@@ -121,10 +123,11 @@ fn run(config: &Config) -> anyhow::Result<ExitCode> {
             if let Err(error) = told {
                 tracing::error!("cannot write the report: {}", one_line(&error));
             }
-        });
+        };
+        let ended = progress::shown(&stop, &bars, || daemon::run(config, &stop, tell));
         return Ok(ended.map_or_else(|error| SweepError::from(error).exit_code(), |()| 0).into());
     }
-    let report = match sweep(config, &stop) {
+    let report = match progress::shown(&stop, &bars, || sweep(config, &stop)) {
         Ok(report) => report,
         Err(error) => {
             let code = error.exit_code();
@@ -244,7 +247,9 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-fn start_logging(level: LogLevel, format: LogFormat) {
+/// Starts the log, which leaves room for bars on the same terminal.
+fn start_logging(level: LogLevel, format: LogFormat) -> MultiProgress {
+    let bars = MultiProgress::new();
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -254,12 +259,29 @@ fn start_logging(level: LogLevel, format: LogFormat) {
     };
     let logging = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer({
+            let bars = bars.clone();
+            move || BesideBars(bars.clone())
+        })
         .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     match format {
         LogFormat::Text => logging.init(),
         LogFormat::Json => logging.json().flatten_event(true).init(),
+    }
+    bars
+}
+
+/// Standard error, with the bars out of the way.
+struct BesideBars(MultiProgress);
+
+impl Write for BesideBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

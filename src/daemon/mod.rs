@@ -38,6 +38,7 @@ pub fn run(
     loop {
         let started = Instant::now();
         let swept = heartbeat.while_moving(|| stop.ticks(), || sweep(config, stop));
+        stop.rest();
         match &swept {
             Ok(report) => report::log::log(report),
             Err(SweepError::Interrupted(_)) => {}

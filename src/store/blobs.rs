@@ -10,7 +10,7 @@ use super::io::Kind;
 use super::layout;
 use super::scan::{odd, unreadable};
 use crate::model::{Algorithm, Code, Digest, Digests, Id, Problem, Severity};
-use crate::stop::{Interrupted, Stop};
+use crate::stop::{Interrupted, Length, Stop};
 
 impl Store {
     /// Every blob, sorted by number, with what was not as expected.
@@ -46,6 +46,7 @@ impl Store {
                 return Ok((Vec::new(), problems));
             }
         };
+        stop.begin("listing blobs", Length::Steps(shards.len() as u64));
         let shard = |entry: &super::Entry| -> Result<(Vec<Id>, Vec<Problem>), Interrupted> {
             stop.check()?;
             let mut found = Vec::new();

@@ -47,6 +47,7 @@ impl Sweep<'_> {
             self.store.batch(lock, &self.id)
         };
         self.own_touches.add(expected.iter().map(|expected| &expected.place));
+        self.begin("taking tags away", expected.len());
         let mut tags = apply::take(&batch, expected, self.stop)?;
         outcomes.removed(&tags);
         self.findings.append(&mut tags.problems);
@@ -67,6 +68,7 @@ impl Sweep<'_> {
         let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
         let expected = plan::expected(&inventory, &plan.remove);
         self.own_touches.add(expected.iter().map(|expected| &expected.place));
+        self.begin("taking manifests away", expected.len());
         let mut revisions = apply::take(&batch, expected, self.stop)?;
         self.findings.append(&mut revisions.problems);
         let inventory = plan::without(inventory, &revisions.taken);

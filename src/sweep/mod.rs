@@ -39,7 +39,7 @@ use crate::model::{Code, Inventory, Place, Problem, Severity, UndoTrash};
 use crate::plan::Grace;
 use crate::policy::Verdict;
 use crate::report::{CollectionStatus, SweepReport};
-use crate::stop::{Interrupted, Stop};
+use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{LockError, Memory, OpenError, OwnTouches, StorageClock, Store, StoreLock};
 use engine::Engine;
 use hollow::Hollow;
@@ -316,6 +316,10 @@ impl<'a> Sweep<'a> {
 
     fn failed(&mut self, path: String, error: &io::Error) {
         self.findings.push(Problem::of_failed_step(path, error));
+    }
+
+    fn begin(&self, stage: &'static str, steps: usize) {
+        self.stop.begin(stage, Length::Steps(steps as u64));
     }
 
     fn lap(&mut self, name: &'static str) {

@@ -37,6 +37,7 @@ impl Sweep<'_> {
         let batch = format!("{}-blobs", self.id);
         let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
         let mut all = native::to_hide(inventory, due, reclaim.links.clone());
+        self.begin("hiding blobs and layer links", all.len());
         let mut hid = self.store.hide(lock, &batch, &inventory.digests, &all, self.stop)?;
         self.findings.append(&mut hid.problems);
         // A directory without a link has nothing to hide, and goes with the others.
@@ -135,6 +136,7 @@ impl Sweep<'_> {
         hidden: &Hidden,
         run: &mut Run,
     ) -> Result<(), Interrupted> {
+        self.begin("deleting blobs and layer links", hidden.len());
         let deleted = match self.store.delete_batch(lock, batch, &inventory.digests, hidden, self.stop)? {
             Ok(deleted) => deleted,
             Err(error) => {

@@ -11,7 +11,7 @@ use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
 use crate::gc::native;
 use crate::model::{HiddenLink, Id, Inventory, Manifest, Place, Revision};
 use crate::plan::Blobs;
-use crate::stop::Interrupted;
+use crate::stop::{Interrupted, Length};
 use crate::store::PART;
 
 /// What can be reclaimed, decided before the collector runs.
@@ -125,6 +125,7 @@ impl Sweep<'_> {
     pub(super) fn by_age(&mut self, inventory: &mut Inventory, garbage: &[Id]) -> Result<Aged, Interrupted> {
         let mut may_go = Aged::default();
         let grace = self.grace();
+        self.begin("looking at the ages of blobs", garbage.len());
         for part in garbage.chunks(PART) {
             let ages = self.store.blob_ages(&inventory.digests, part, self.stop)?;
             for age in &ages.blobs {
@@ -159,6 +160,7 @@ impl Sweep<'_> {
         mut links: impl Iterator<Item = (u32, Id)>,
     ) -> Result<Vec<HiddenLink>, Interrupted> {
         let mut looked = Vec::new();
+        self.stop.begin("looking at the ages of layer links", Length::Unknown);
         loop {
             let part: Vec<(u32, Id)> = links.by_ref().take(PART).collect();
             if part.is_empty() {

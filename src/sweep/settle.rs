@@ -6,7 +6,7 @@ use std::io;
 use super::Sweep;
 use crate::apply;
 use crate::model::{Digest, Expected, Inventory, Place, RepoName, Repository, Tag, TagState};
-use crate::stop::Interrupted;
+use crate::stop::{Interrupted, Length};
 use crate::store::{Batch, RemovedTag};
 
 /// What came of the second look.
@@ -98,6 +98,7 @@ impl Sweep<'_> {
             tracing::info!(
                 "waiting {wait} for pushes under way, before the second look that permits deleting"
             );
+            self.stop.begin("waiting for pushes under way", Length::Seconds(self.config.settle.as_secs()));
             self.stop.wait(self.config.settle)?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::check::{self, Broken};
 use crate::gc::mark::{self, Fate, Graph};
 use crate::model::{Code, Digest, Expected, Id, Inventory, Manifest, Problem, RepoName, Severity};
 use crate::plan;
-use crate::stop::Interrupted;
+use crate::stop::{Interrupted, Length};
 use crate::store::{StoreLock, WRITE_IN_PROGRESS};
 
 impl Sweep<'_> {
@@ -69,8 +69,10 @@ impl Sweep<'_> {
         inventory: &mut Inventory,
         kept: &[(Id, u64)],
     ) -> Result<(Vec<Id>, Vec<Broken>), Interrupted> {
+        self.begin("verifying the blobs of kept images", kept.len());
         let lost = self.store.lost_blobs(&inventory.digests, kept, self.stop)?;
         inventory.blobs.retain(|blob| lost.binary_search(blob).is_err());
+        self.stop.begin("verifying the links of kept images", Length::Unknown);
         let dead = self.store.dead_links(check::links(inventory), self.stop)?;
         let dead: Vec<Expected> = dead.into_iter().map(|place| Expected { place, link: None }).collect();
         *inventory = plan::without(std::mem::take(inventory), &dead);

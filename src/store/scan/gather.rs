@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Scanner, WRITE_IN_PROGRESS};
 use crate::model::{Code, Descriptor, Digest, Id, Manifest, Problem, Repository, Severity, Sizes};
-use crate::stop::Interrupted;
+use crate::stop::{Interrupted, Length};
 use crate::store::layout;
 use crate::store::manifests::ManifestRead;
 
@@ -41,6 +41,7 @@ impl Scanner<'_> {
             if wanted.is_empty() {
                 break;
             }
+            self.stop.begin("reading manifests", Length::Steps(wanted.len() as u64));
             let mut children = Vec::new();
             for part in wanted.chunks(AT_A_TIME) {
                 let digests: Vec<Digest> = part.iter().map(|id| self.digest(*id)).collect();

@@ -26,7 +26,7 @@ use super::Store;
 use super::io::Kind;
 use super::layout;
 use crate::model::{Code, Digest, Digests, Id, Inventory, Problem, RepoName, Repository, Severity};
-use crate::stop::{Interrupted, Stop};
+use crate::stop::{Interrupted, Length, Stop};
 
 /// How long a registry may take to fill a link that it has just truncated.
 pub const WRITE_IN_PROGRESS: Duration = Duration::from_secs(1);
@@ -57,6 +57,7 @@ impl Store {
     pub fn scan_again(&self, earlier: Inventory, stop: &Stop) -> Result<Inventory, Interrupted> {
         let Inventory { mut digests, mut manifests, mut sizes, .. } = earlier;
         let scanner = Scanner::new(self, &mut digests, stop);
+        stop.begin("looking at repositories and tags", Length::Unknown);
         let found = Mutex::new(Vec::new());
         self.pool.install(|| {
             rayon::scope(|scope| scanner.walk(scope, layout::REPOSITORIES, &found));
