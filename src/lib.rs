@@ -16,3 +16,4 @@ pub mod stop;
 pub mod store;
 pub mod sweep;
 pub mod undo;
+pub mod usage;

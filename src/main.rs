@@ -1,6 +1,7 @@
 //! The `janitor` command: reads what was asked, does it, answers with an exit code.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use registry_janitor::report::{SweepReport, log, table};
 use registry_janitor::stop::Stop;
 use registry_janitor::sweep::{SweepError, sweep};
 use registry_janitor::undo::{self, Trash, UndoError};
+use registry_janitor::usage::{self, UsageError};
 use tracing::level_filters::LevelFilter;
 
 /// Writes a report in the form that was asked for.
@@ -41,41 +43,65 @@ fn main() -> ExitCode {
             Err(error) => complain(&error.into(), 1),
         },
         Ok(Asked::Check(config)) => check(&config).unwrap_or_else(|error| complain(&error, 1)),
-        Ok(Asked::Trash(config)) => answer_with(&config, |stop, out| {
+        Ok(Asked::Usage(config, query)) => answer_with(&config, |stop, bars, out| {
+            let report = progress::shown(stop, bars, || usage::of(&config, &query, stop))?;
+            let columns = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
+            let told = match config.output {
+                OutputFormat::Text => report.write_text(columns, out),
+                OutputFormat::Json => report.write_json(out),
+                OutputFormat::None => Ok(()),
+            };
+            Ok(told.map(|()| report.exit_code))
+        }),
+        Ok(Asked::Trash(config)) => answer_with(&config, |stop, _, out| {
             let report = undo::list(&config, stop)?;
             Ok(write_as!(config.output, report, out))
         }),
-        Ok(Asked::Restore(config, wanted)) => answer_with(&config, |stop, out| {
+        Ok(Asked::Restore(config, wanted)) => answer_with(&config, |stop, _, out| {
             let report = undo::restore(&config, &wanted, stop)?;
             Ok(write_as!(config.output, report, out))
         }),
         Ok(Asked::EmptyTrash(config, yes)) => {
-            answer_with(&config, |stop, out| empty_trash(&config, yes, stop, out))
+            answer_with(&config, |stop, _, out| empty_trash(&config, yes, stop, out))
         }
         Ok(Asked::Sweep(config)) => run(&config).unwrap_or_else(|error| complain(&error, 1)),
         Err(error) => complain(&error.into(), 2),
     }
 }
 
+/// Why something could not be done, and the exit code that says the same.
+struct Failed(u8, anyhow::Error);
+
+impl From<UndoError> for Failed {
+    fn from(error: UndoError) -> Self {
+        Self(error.exit_code(), error.into())
+    }
+}
+
+impl From<UsageError> for Failed {
+    fn from(error: UsageError) -> Self {
+        Self(error.exit_code(), error.into())
+    }
+}
+
 /// Does what was asked for on the spot, and prints what it has to say.
 fn answer_with(
     config: &Config,
-    act: impl FnOnce(&Stop, &mut Vec<u8>) -> Result<io::Result<u8>, UndoError>,
+    act: impl FnOnce(&Stop, &MultiProgress, &mut BufWriter<StdoutLock<'_>>) -> Result<io::Result<u8>, Failed>,
 ) -> ExitCode {
-    start_logging(config.log_level, config.log_format);
+    let bars = start_logging(config.log_level, config.log_format);
     raise_open_file_limit();
     let stop = Arc::new(Stop::default());
     if let Err(error) = daemon::listen(Arc::clone(&stop)).context("cannot listen for signals") {
         return complain(&error, 1);
     }
-    let mut text = Vec::new();
-    let told = match act(&stop, &mut text) {
-        Ok(Ok(code)) => print_bytes(&text).map(|_| code.into()),
-        Ok(Err(error)) => Err(error.into()),
-        Err(error) => {
-            let code = error.exit_code();
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let told = match act(&stop, &bars, &mut stdout) {
+        Ok(Ok(code)) => no_matter_who_reads(stdout.flush()).map(|_| code.into()),
+        Ok(Err(error)) => no_matter_who_reads(Err(error)),
+        Err(Failed(code, error)) => {
             let told = print_failure(code, &error, config.output);
-            complain(&error.into(), code);
+            complain(&error, code);
             told.map(|()| code.into())
         }
     };
@@ -87,15 +113,15 @@ fn empty_trash(
     config: &Config,
     yes: bool,
     stop: &Stop,
-    out: &mut Vec<u8>,
-) -> Result<io::Result<u8>, UndoError> {
+    out: &mut impl Write,
+) -> Result<io::Result<u8>, Failed> {
     let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
     if !yes && !can_ask && !config.dry_run {
-        return Err(UndoError::NobodyToAsk);
+        return Err(UndoError::NobodyToAsk.into());
     }
     let trash = Trash::open(config, stop)?;
     if !yes && !config.dry_run && trash.tags() > 0 && !confirms(&trash) {
-        return Err(UndoError::Declined);
+        return Err(UndoError::Declined.into());
     }
     let report = trash.empty(config, stop)?;
     Ok(write_as!(config.output, report, out))
@@ -191,7 +217,7 @@ fn may_mend(mends: &[Mend], yes: bool, dry_run: bool) -> bool {
 }
 
 /// A script that asked for a document gets one, also of work that could not be done.
-fn print_failure(code: u8, error: &impl std::error::Error, format: OutputFormat) -> anyhow::Result<()> {
+fn print_failure(code: u8, error: &impl Display, format: OutputFormat) -> anyhow::Result<()> {
     match format {
         OutputFormat::Json => answer(&(Failure::new(code, &error.to_string()).to_json()? + "\n")).map(drop),
         OutputFormat::Text | OutputFormat::None => Ok(()),
@@ -210,12 +236,8 @@ fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
 
 /// Writes asked-for data to stdout.
 fn answer(text: &str) -> anyhow::Result<ExitCode> {
-    print_bytes(text.as_bytes())
-}
-
-fn print_bytes(text: &[u8]) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
-    no_matter_who_reads(stdout.write_all(text).and_then(|()| stdout.flush()))
+    no_matter_who_reads(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
 /// A reader that has seen enough is no failure.

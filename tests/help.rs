@@ -28,6 +28,11 @@ fn check_help() {
 }
 
 #[test]
+fn du_help() {
+    insta::assert_snapshot!("du_help", said("du --help"));
+}
+
+#[test]
 fn version_is_the_one_of_the_package() {
     assert_eq!(said("--version"), format!("janitor {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -3,6 +3,7 @@
 mod check;
 mod settings;
 mod undo;
+mod usage;
 mod values;
 
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use check::{CHECK, CHECK_AFTER};
 pub use settings::Settings;
 use undo::{RESTORE_AFTER, TRASH_AFTER};
 pub use undo::{RestoreArguments, TrashCommand};
+use usage::{DU, DU_AFTER};
+pub use usage::{Top, UsageArguments, UsageOrder};
 
 /// Shown above the options.
 const ABOUT: &str = "Keeps a self-hosted container registry from growing forever";
@@ -49,6 +52,7 @@ Examples:
   janitor --run-once --data-dir /mnt/box/registry  one sweep of a store that is mounted there
   janitor --run-once --output json | jq .totals    the same, for a script
   janitor --run-once --undo-window 7d              removed tags can be brought back for a week
+  janitor du                                       what holds the disk, and what can be reclaimed?
   janitor trash; janitor restore team/app:v1       which ones, and one of them back
 ";
 
@@ -85,6 +89,10 @@ pub enum Command {
     /// Tell what is broken in the store, and what that means for each tag
     #[command(long_about = CHECK, after_long_help = CHECK_AFTER)]
     Check(Check),
+
+    /// Tell what holds the disk, and what of that can be reclaimed
+    #[command(long_about = DU, after_long_help = DU_AFTER)]
+    Du(UsageArguments),
 
     /// List the removed tags that can be brought back, or throw them away
     ///

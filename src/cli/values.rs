@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
-use super::EngineChoice;
+use super::{EngineChoice, Top};
 use crate::model::{RepoName, TagName};
 use crate::probe::Address;
 
@@ -88,6 +88,22 @@ pub(super) fn rate(text: &str) -> Result<NonZeroU64, String> {
 
 pub(super) fn repository(text: &str) -> Result<RepoName, String> {
     text.parse().map_err(|_| "a repository's name, such as team/app".into())
+}
+
+pub(super) fn repository_or_tag(text: &str) -> Result<(RepoName, Option<TagName>), String> {
+    let parsed = match text.split_once(':') {
+        None => text.parse().ok().map(|repository| (repository, None)),
+        Some(_) => tag_of_repository(text).ok().map(|(repository, tag)| (repository, Some(tag))),
+    };
+    parsed.ok_or_else(|| "a repository, or a tag of one, such as team/app or team/app:v1".into())
+}
+
+pub(super) fn top(text: &str) -> Result<Top, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(Top::All),
+        Ok(lines) if lines > 0 => Ok(Top::First(lines)),
+        _ => Err("a whole number from 1 upward, or all".into()),
+    }
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {

@@ -5,6 +5,7 @@ mod check;
 mod environment;
 mod refusal;
 pub mod registry;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use jiff::SignedDuration;
 
 pub use check::{CheckConfig, Deep};
 pub use refusal::ConfigError;
+pub use usage::UsageQuery;
 
 use crate::cli::{
     Cli, Command, EngineChoice, LogFormat, LogLevel, OutputFormat, RestoreArguments, Settings, TrashCommand,
@@ -123,6 +125,8 @@ pub enum Asked {
     Sweep(Box<Config>),
     /// A check of the store.
     Check(Box<CheckConfig>),
+    /// What holds the disk.
+    Usage(Box<Config>, UsageQuery),
     /// A look at the loop's sign of life, in this file.
     Health(PathBuf),
     /// A list of what can be brought back.
@@ -165,6 +169,11 @@ impl Config {
                     Some(Command::Health) => Asked::Health(cli.settings.heartbeat),
                     Some(Command::Check(check)) => {
                         Asked::Check(Box::new(CheckConfig::resolve(check, cli.settings)))
+                    }
+                    Some(Command::Du(arguments)) => {
+                        let config = told(cli.settings)?;
+                        let query = UsageQuery::resolve(arguments, config.output);
+                        Asked::Usage(config, query)
                     }
                     Some(Command::Trash { command: None }) => Asked::Trash(told(cli.settings)?),
                     Some(Command::Trash { command: Some(TrashCommand::Empty { yes }) }) => {

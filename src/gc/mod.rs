@@ -3,3 +3,4 @@
 pub mod mark;
 pub mod native;
 pub mod stock;
+pub mod usage;

@@ -1,11 +1,13 @@
 //! Telling: one report of one sweep, and everything that is told comes from it.
 
+mod bar;
 pub mod check;
 pub mod failure;
 pub mod log;
 pub mod restore;
 pub mod table;
 pub mod trash;
+pub mod usage;
 mod words;
 
 use std::io;

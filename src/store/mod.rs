@@ -22,8 +22,10 @@ mod reserve;
 mod scaffold;
 mod scan;
 mod seats;
+mod sizes;
 mod survey;
 mod trash;
+mod trash_sizes;
 mod undo;
 
 use std::path::{Path, PathBuf};
@@ -42,7 +44,9 @@ pub use mend::Mended;
 pub use pin::Pins;
 pub use quiet::{OwnTouches, Trace};
 pub use scan::{Look, WRITE_IN_PROGRESS};
+pub use sizes::BlobSizes;
 pub use trash::{Batch, Leftovers, Taken};
+pub use trash_sizes::TrashSizes;
 pub use undo::{RemovedReason, RemovedTag};
 
 /// Why a directory cannot be worked on as a registry's store.

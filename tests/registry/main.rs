@@ -31,4 +31,5 @@ mod settings;
 mod signals;
 mod stage;
 mod undo;
+mod usage;
 mod young;

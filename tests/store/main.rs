@@ -16,5 +16,6 @@ mod rescue;
 mod scan;
 mod stage;
 mod undo;
+mod usage;
 mod watch;
 mod witness;
