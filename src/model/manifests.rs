@@ -68,6 +68,13 @@ impl Manifests {
         })
     }
 
+    /// The digests that are known, sorted by number.
+    pub fn ids(&self) -> Vec<Id> {
+        let mut ids: Vec<Id> = self.at.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// How many digests are known.
     pub fn len(&self) -> usize {
         self.at.len()

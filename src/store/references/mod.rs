@@ -12,6 +12,8 @@
 //! An audit reads it and writes nothing. A crash leaves the old file or the new one.
 
 mod file;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
