@@ -262,7 +262,7 @@ fn read(output: &Path) -> Told {
 
 /// What the scan of a store costs by the module's own words, to set against what it counted.
 fn expected_scan(spec: &BulkSpec, summary: &BulkSummary) -> u64 {
-    let opening = 9;
+    let opening = 10;
     let directories = 1 + 20.min(spec.repositories) + spec.repositories;
     let parts = 5 * spec.repositories;
     let shards = 257;

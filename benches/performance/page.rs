@@ -163,7 +163,7 @@ fn operations(small: &Small) -> String {
     }
     write!(
         text,
-        "\nBy the first five rows above, and 9 for opening the store, looking for removed tags and reading the clock, the scan should make {}.",
+        "\nBy the first five rows above, and 10 for opening the store, looking for what is remembered and for removed tags, and reading the clock, the scan should make {}.",
         small.scan_operations
     )
     .expect("a string takes every write");

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::finding::{Finding, FindingCode, FindingSeverity};
 use super::words;
 use crate::model::{
-    BlobState, Digest, Id, LinkState, ManifestState, OddKind, Oddity, Place, Spot, Survey, Surveyed, Upload,
+    BlobState, Digest, Id, LinkState, Manifest, ManifestState, OddKind, Oddity, Place, Spot, Survey,
+    Surveyed, Upload,
 };
 
 /// What the time has to do with it.
@@ -158,9 +159,12 @@ impl Judge<'_> {
                 _ => self.trouble(Trouble::Revision(r, id), needed, role),
             }
             match state {
-                ManifestState::Manifest(manifest) => {
-                    open.extend(manifest.children().map(|child| (child, Role::Child)));
-                    for reference in manifest.blobs().filter(|reference| !reference.foreign) {
+                ManifestState::Manifest => {
+                    let manifest = survey.references.get(&id);
+                    let children = manifest.into_iter().flat_map(Manifest::children);
+                    open.extend(children.map(|child| (child, Role::Child)));
+                    let blobs = manifest.into_iter().flat_map(Manifest::blobs);
+                    for reference in blobs.filter(|reference| !reference.foreign) {
                         self.part(r, t, reference.blob, &mut seen);
                     }
                 }
@@ -292,7 +296,7 @@ fn is_lost(state: &ManifestState) -> bool {
         | ManifestState::Empty
         | ManifestState::WrongHash { .. }
         | ManifestState::Unknown(_) => true,
-        ManifestState::Manifest(_) | ManifestState::Blob | ManifestState::Unreadable => false,
+        ManifestState::Manifest | ManifestState::Blob | ManifestState::Unreadable => false,
     }
 }
 

@@ -66,7 +66,7 @@ fn newest(tag: &SurveyedTag) -> Option<Id> {
 }
 
 fn is_manifest(survey: &Survey, id: Id) -> bool {
-    matches!(survey.manifests.get(&id), Some(ManifestState::Manifest(_)))
+    matches!(survey.manifests.get(&id), Some(ManifestState::Manifest))
 }
 
 fn has_data(survey: &Survey, id: Id, digest: &Digest) -> bool {

@@ -22,7 +22,7 @@ pub(super) fn hash(
     stop: &Stop,
 ) -> Result<(Vec<Digest>, Vec<Oddity>, Hashed), CheckError> {
     // A manifest that was read has its digest already.
-    let is_read = |id: &Id| matches!(survey.manifests.get(id), Some(ManifestState::Manifest(_)));
+    let is_read = |id: &Id| matches!(survey.manifests.get(id), Some(ManifestState::Manifest));
     let unread = survey.blobs.iter().filter(|(id, _)| !is_read(id));
     let sized = unread.filter_map(|(id, state)| match state {
         BlobState::Data(size) => Some((survey.digests.get(*id), *size)),

@@ -5,18 +5,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Id, Inventory, Manifest, Repository, Revision};
+use crate::model::{Id, Inventory, Manifest, Manifests, Repository, Revision};
 
 /// What leads to what in one repository: an index to its children, an image to its referrers.
 #[derive(Debug)]
 pub struct Graph<'a> {
-    manifests: &'a HashMap<Id, Manifest>,
+    manifests: &'a Manifests,
     referrers: HashMap<Id, Vec<Id>>,
 }
 
 impl<'a> Graph<'a> {
     /// The graph of a repository's roots and revisions.
-    pub fn of(repository: &Repository, manifests: &'a HashMap<Id, Manifest>) -> Self {
+    pub fn of(repository: &Repository, manifests: &'a Manifests) -> Self {
         let mut graph = Self { manifests, referrers: HashMap::new() };
         for manifest in repository.roots().chain(repository.revisions.iter().copied()) {
             graph.add(manifest);

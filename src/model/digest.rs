@@ -94,7 +94,18 @@ impl Digest {
         format!("{}:{hex}", self.algorithm().as_str())
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// A digest by its bytes, whose number says by which algorithm it is.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match bytes.len() {
+            32 => bytes.try_into().ok().map(Self::Sha256),
+            48 => bytes.try_into().ok().map(|bytes| Self::Sha384(Box::new(bytes))),
+            64 => bytes.try_into().ok().map(|bytes| Self::Sha512(Box::new(bytes))),
+            _ => None,
+        }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Sha256(bytes) => bytes,
             Self::Sha384(bytes) => &bytes[..],

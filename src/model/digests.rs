@@ -23,6 +23,16 @@ impl Id {
     pub fn slot(self) -> Option<usize> {
         (self.0 & OTHER == 0).then_some(self.0 as usize)
     }
+
+    /// The number itself, to write down.
+    pub(super) const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// What was written down.
+    pub(super) const fn of_number(number: u32) -> Self {
+        Self(number)
+    }
 }
 
 /// Digests by number, and numbers by digest.
@@ -64,6 +74,19 @@ impl Digests {
         self.numbers.find(self.hasher.hash_one(digest.bytes()), is_it).map(|number| Id(*number))
     }
 
+    /// Whether some digest has this number.
+    pub(super) fn has(&self, id: Id) -> bool {
+        let count = if id.slot().is_some() { self.sha256.len() } else { self.others.len() };
+        ((id.0 & !OTHER) as usize) < count
+    }
+
+    /// Makes room for so many more sha256 digests.
+    pub fn reserve(&mut self, count: usize) {
+        self.sha256.reserve(count);
+        let Self { sha256, others, numbers, hasher } = self;
+        numbers.reserve(count, |number| hasher.hash_one(bytes(sha256, others, *number)));
+    }
+
     /// The digest with a number.
     pub fn get(&self, id: Id) -> Digest {
         match id.slot() {
@@ -77,12 +100,56 @@ impl Digests {
         self.sha256.len()
     }
 
+    /// How many there are of other algorithms.
+    pub fn others(&self) -> usize {
+        self.others.len()
+    }
+
     /// Puts numbers into the order of their digests.
     pub fn sort(&self, ids: &mut [Id]) {
         ids.sort_unstable_by(|a, b| {
             let key = |id: &Id| (id.slot().is_none(), bytes(&self.sha256, &self.others, id.0));
             key(a).cmp(&key(b))
         });
+    }
+}
+
+/// Some digests of many, numbered anew and without gaps in the same order.
+#[derive(Debug)]
+pub struct Selection {
+    sha256: Vec<u32>,
+    others: Vec<u32>,
+}
+
+/// The new number of a digest that is not selected.
+const UNSELECTED: u32 = u32::MAX;
+
+impl Selection {
+    /// Selects these of the digests.
+    pub fn of(digests: &Digests, ids: impl IntoIterator<Item = Id>) -> Self {
+        let unselected = |count| vec![UNSELECTED; count];
+        let (mut sha256, mut others) = (unselected(digests.sha256.len()), unselected(digests.others.len()));
+        for Id(number) in ids {
+            let list = if number & OTHER == 0 { &mut sha256 } else { &mut others };
+            list[(number & !OTHER) as usize] = 0;
+        }
+        for (list, first) in [(&mut sha256, 0), (&mut others, OTHER)] {
+            let selected = list.iter_mut().filter(|number| **number != UNSELECTED);
+            selected.zip(first..).for_each(|(number, new)| *number = new);
+        }
+        Self { sha256, others }
+    }
+
+    /// The new number of a digest that was selected.
+    pub(super) fn number(&self, id: Id) -> u32 {
+        let list = if id.slot().is_some() { &self.sha256 } else { &self.others };
+        list[(id.0 & !OTHER) as usize]
+    }
+
+    /// What was selected, in order: those of sha256 first.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        let old = self.sha256.iter().zip(0..).chain(self.others.iter().zip(OTHER..));
+        old.filter(|(new, _)| **new != UNSELECTED).map(|(_, old)| Id(old))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What one look at the store found.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{Digest, Digests, Id, Manifest, Place, Problem, RepoName, Severity, Sizes, TagName, UndoTrash};
+use super::{
+    Digest, Digests, Id, Manifest, Manifests, Place, Problem, RepoName, Severity, Sizes, TagName, UndoTrash,
+};
 
 /// What one look at the store found.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +17,9 @@ pub struct Inventory {
     pub repositories: Vec<Repository>,
     /// Every manifest that could be read, hashed and parsed. A digest that is listed as a revision
     /// and missing here is either absent from the store or the subject of a problem.
-    pub manifests: HashMap<Id, Manifest>,
+    pub manifests: Manifests,
+    /// How much of that was not read in this sweep.
+    pub remembered: Remembered,
     /// Every blob directory, sorted by number.
     pub blobs: Vec<Id>,
     /// How large blobs are, as far as that is known.
@@ -24,6 +28,17 @@ pub struct Inventory {
     pub undo: UndoTrash,
     /// Everything that was not as expected.
     pub problems: Vec<Problem>,
+}
+
+/// What was known before a look of what manifests reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// How many digests an earlier sweep wrote down.
+    pub held: usize,
+    /// How many of them were named in the store.
+    pub used: usize,
+    /// Whether something was written down that could not be read or understood.
+    pub is_damaged: bool,
 }
 
 /// One repository as the store has it.
@@ -140,6 +155,23 @@ impl Inventory {
         }
     }
 
+    /// What tags, revisions and indexes name that is known, sorted by number.
+    pub fn named_manifests(&self) -> Vec<Id> {
+        let named = |repository: &Repository| -> Vec<Id> {
+            repository.roots().chain(repository.revisions.iter().copied()).collect()
+        };
+        let mut open: Vec<Id> = self.repositories.iter().flat_map(named).collect();
+        let mut seen = HashSet::new();
+        while let Some(id) = open.pop() {
+            if self.manifests.content(id).is_some() && seen.insert(id) {
+                open.extend(self.manifests.get(&id).into_iter().flat_map(Manifest::children));
+            }
+        }
+        let mut named: Vec<Id> = seen.into_iter().collect();
+        named.sort_unstable();
+        named
+    }
+
     /// What is left to tell by, once everything is decided and done.
     pub fn finish(self) -> (Digests, Vec<Problem>) {
         (self.digests, self.problems)
@@ -164,7 +196,7 @@ impl Inventory {
     /// An inventory told in digests, for tests to read.
     pub(crate) fn of<'a>(
         repositories: impl IntoIterator<Item = &'a Repository<Digest>>,
-        manifests: &HashMap<Digest, super::Document>,
+        manifests: &std::collections::HashMap<Digest, super::Document>,
         blobs: &[Digest],
     ) -> Self {
         let mut inventory = Self::default();
@@ -172,8 +204,8 @@ impl Inventory {
         inventory.repositories = repositories.into_iter().map(|it| it.intern(digests)).collect();
         for (digest, document) in manifests {
             let id = digests.intern(digest);
-            inventory.manifests.insert(id, Manifest::of(document, digests));
-            inventory.sizes.read(id, document, digests);
+            inventory.manifests.insert(id, document, digests);
+            inventory.sizes.read(id, inventory.manifests.get(&id).unwrap());
         }
         inventory.blobs = blobs.iter().map(|blob| digests.intern(blob)).collect();
         inventory.blobs.sort_unstable();

@@ -1,61 +1,153 @@
-//! What a manifest references, as a sweep remembers it.
+//! What a manifest references, by number, in as few bytes as it takes.
+//!
+//! ```text
+//! size of the manifest, subject + 1 or 0, how many children, how many blobs,
+//! then for each of these: number * 2 + foreign, claimed size + 1 or 0
+//! ```
+//!
+//! All of them are integers of variable length.
 
-use super::{Digests, Document, Id};
+use integer_encoding::VarInt;
+
+use super::{Descriptor, Digests, Document, Id};
 
 /// A reference to a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// The blob.
     pub blob: Id,
+    /// The size in bytes that the manifest claims, if it claims one.
+    pub size_bytes: Option<u64>,
     /// Whether the content may legitimately live elsewhere (`urls`, a foreign layer).
     pub foreign: bool,
 }
 
-/// What a manifest or an index references.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
-    /// Children first, then blobs.
-    references: Box<[Reference]>,
-    children: u32,
+/// What a manifest or an index references, as it stands in [`Manifests`](super::Manifests).
+#[derive(Clone, Copy, Debug)]
+pub struct Manifest<'a> {
+    size_bytes: u64,
     subject: Option<Id>,
+    children: usize,
+    blobs: usize,
+    /// It may go on behind the last of them.
+    references: &'a [u8],
 }
 
-impl Manifest {
-    /// A document's references by number.
-    pub fn of(document: &Document, digests: &mut Digests) -> Self {
-        let all = document.children.iter().chain(&document.blobs);
-        let references =
-            all.map(|it| Reference { blob: digests.intern(&it.digest), foreign: it.foreign }).collect();
-        let children = u32::try_from(document.children.len()).unwrap_or(u32::MAX);
-        let subject = document.subject.as_ref().map(|subject| digests.intern(subject));
-        Self { references, children, subject }
+impl<'a> Manifest<'a> {
+    /// Its own size in bytes.
+    pub const fn size_bytes(self) -> u64 {
+        self.size_bytes
     }
 
-    /// Other manifests, or plain blobs (`BuildKit` caches are such indexes).
-    pub fn children(&self) -> impl Iterator<Item = Id> {
-        self.references.iter().take(self.children as usize).map(|child| child.blob)
+    /// Entries of an index: other manifests, or plain blobs (`BuildKit` caches are such indexes).
+    pub fn listed(self) -> impl Iterator<Item = Reference> + use<'a> {
+        self.references().take(self.children)
+    }
+
+    /// Other manifests, or plain blobs.
+    pub fn children(self) -> impl Iterator<Item = Id> + use<'a> {
+        self.listed().map(|child| child.blob)
     }
 
     /// Configuration and layers.
-    pub fn blobs(&self) -> impl Iterator<Item = Reference> {
-        self.references.iter().skip(self.children as usize).copied()
+    pub fn blobs(self) -> impl Iterator<Item = Reference> + use<'a> {
+        self.references().skip(self.children)
+    }
+
+    /// Children first, then blobs.
+    pub fn references(self) -> impl Iterator<Item = Reference> + use<'a> {
+        let mut rest = self.references;
+        (0..self.children.saturating_add(self.blobs)).map_while(move |_| reference(&mut rest))
     }
 
     /// The manifest that this one refers to; it makes this one a referrer.
-    pub const fn subject(&self) -> Option<Id> {
+    pub const fn subject(self) -> Option<Id> {
         self.subject
     }
 
     /// Whether it has the shape of an index: it lists manifests or nothing at all, and no blobs.
-    pub fn is_index(&self) -> bool {
-        self.blobs().next().is_none() && (self.children > 0 || self.subject.is_none())
+    pub const fn is_index(self) -> bool {
+        self.blobs == 0 && (self.children > 0 || self.subject.is_none())
     }
+
+    /// Writes down what a document references.
+    pub(super) fn write(document: &Document, digests: &mut Digests, to: &mut Vec<u8>) {
+        let Document { size_bytes, children, blobs, subject } = document;
+        let subject = subject.as_ref().map(|subject| digests.intern(subject).number());
+        write_head(*size_bytes, subject, children.len(), blobs.len(), to);
+        for Descriptor { digest, size_bytes, foreign } in children.iter().chain(blobs) {
+            write_reference(digests.intern(digest).number(), *size_bytes, *foreign, to);
+        }
+    }
+
+    /// Writes it down again, perhaps by other numbers.
+    pub(super) fn write_again(self, number: impl Fn(Id) -> u32, to: &mut Vec<u8>) {
+        write_head(self.size_bytes, self.subject.map(&number), self.children, self.blobs, to);
+        for Reference { blob, size_bytes, foreign } in self.references() {
+            write_reference(number(blob), size_bytes, foreign, to);
+        }
+    }
+
+    /// Reads what was written down; what comes behind the references may be anything.
+    pub(super) fn read(mut bytes: &'a [u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let size_bytes = integer(bytes)?;
+        let subject = match integer(bytes)?.checked_sub(1) {
+            Some(number) => Some(Id::of_number(number.try_into().ok()?)),
+            None => None,
+        };
+        let children = integer(bytes)?.try_into().ok()?;
+        let blobs = integer(bytes)?.try_into().ok()?;
+        Some(Self { size_bytes, subject, children, blobs, references: bytes })
+    }
+
+    /// Goes through all of it: what comes behind it, if it is whole and names digests that are known.
+    pub(super) fn behind(self, digests: &Digests) -> Option<&'a [u8]> {
+        let mut rest = self.references;
+        for _ in 0..self.children.checked_add(self.blobs)? {
+            let Reference { blob, .. } = reference(&mut rest)?;
+            digests.has(blob).then_some(())?;
+        }
+        self.subject.is_none_or(|subject| digests.has(subject)).then_some(rest)
+    }
+}
+
+fn write_head(size_bytes: u64, subject: Option<u32>, children: usize, blobs: usize, to: &mut Vec<u8>) {
+    let subject = subject.map_or(0, |number| u64::from(number) + 1);
+    for value in [size_bytes, subject, children as u64, blobs as u64] {
+        write_integer(value, to);
+    }
+}
+
+fn write_reference(number: u32, size_bytes: Option<u64>, foreign: bool, to: &mut Vec<u8>) {
+    write_integer(u64::from(number) << 1 | u64::from(foreign), to);
+    // The largest of all is as incredible with one byte less.
+    write_integer(size_bytes.map_or(0, |size| size.saturating_add(1)), to);
+}
+
+fn reference(bytes: &mut &[u8]) -> Option<Reference> {
+    let number = integer(bytes)?;
+    let size_bytes = integer(bytes)?.checked_sub(1);
+    let blob = Id::of_number((number >> 1).try_into().ok()?);
+    Some(Reference { blob, size_bytes, foreign: number & 1 == 1 })
+}
+
+pub(super) fn integer(bytes: &mut &[u8]) -> Option<u64> {
+    let (value, length) = u64::decode_var(bytes)?;
+    *bytes = bytes.get(length..)?;
+    Some(value)
+}
+
+pub(super) fn write_integer(value: u64, to: &mut Vec<u8>) {
+    let mut bytes = [0; 10];
+    let length = value.encode_var(&mut bytes);
+    to.extend(&bytes[..length]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Digest;
+    use crate::model::{Digest, Manifests};
 
     #[test]
     fn an_index_is_told_by_its_shape() {
@@ -71,7 +163,10 @@ mod tests {
             (format!(r#"{{"subject":{d},"blobs":[]}}"#), false),
         ] {
             let document = Document::parse(json.as_bytes()).unwrap();
-            assert_eq!(Manifest::of(&document, &mut Digests::default()).is_index(), is_index, "{json}");
+            let (mut digests, mut manifests) = (Digests::default(), Manifests::default());
+            let id = digests.intern(&Digest::of(json.as_bytes()));
+            manifests.insert(id, &document, &mut digests);
+            assert_eq!(manifests.get(&id).unwrap().is_index(), is_index, "{json}");
         }
     }
 }

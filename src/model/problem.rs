@@ -52,6 +52,8 @@ pub enum Code {
     EqualPushTimes,
     /// What the last sweep left is not known.
     NoMemory,
+    /// What manifests reference is not remembered, or could not be.
+    NoReferences,
     /// Most of what the last sweep left is gone.
     StoreShrank,
     /// Blobs were collected beside pushes.
@@ -81,6 +83,7 @@ impl Code {
             Self::TooMuchGoes => "too-much-goes",
             Self::EqualPushTimes => "equal-push-times",
             Self::NoMemory => "no-memory",
+            Self::NoReferences => "no-references",
             Self::StoreShrank => "store-shrank",
             Self::NotQuiet => "not-quiet",
             Self::Undo => "undo",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Digests, Document, Id};
+use super::{Id, Manifest};
 
 /// No blob is larger, whatever a manifest claims.
 const CREDIBLE_BYTES: u64 = i64::MAX as u64 / 1024;
@@ -28,14 +28,13 @@ impl Sizes {
     }
 
     /// Takes down a manifest's own size, and what it claims of others.
-    pub fn read(&mut self, manifest: Id, document: &Document, digests: &Digests) {
-        for it in document.blobs.iter().chain(&document.children) {
-            let claim = it.size_bytes.filter(|size| *size <= CREDIBLE_BYTES);
-            if let (Some(claim), Some(blob)) = (claim, digests.id(&it.digest)) {
-                agree(self.entry(blob), claim);
+    pub fn read(&mut self, id: Id, manifest: Manifest<'_>) {
+        for it in manifest.references() {
+            if let Some(claim) = it.size_bytes.filter(|size| *size <= CREDIBLE_BYTES) {
+                agree(self.entry(it.blob), claim);
             }
         }
-        self.measured(manifest, document.size_bytes);
+        self.measured(id, manifest.size_bytes());
     }
 
     /// Takes down a size that was looked at.
@@ -69,7 +68,13 @@ fn agree(size: &mut u64, claim: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Descriptor, Digest};
+    use crate::model::{Descriptor, Digest, Digests, Document, Manifests};
+
+    fn read(sizes: &mut Sizes, id: Id, document: &Document, digests: &mut Digests) {
+        let mut manifests = Manifests::default();
+        manifests.insert(id, document, digests);
+        sizes.read(id, manifests.get(&id).unwrap());
+    }
 
     /// What is known of `blob` and of the manifest itself once manifests claimed this of it, in order.
     fn told(claims: &[Option<u64>]) -> (u64, u64) {
@@ -85,7 +90,7 @@ mod tests {
                 blobs: [descriptor].into(),
                 subject: None,
             };
-            sizes.read(manifest, &document, &digests);
+            read(&mut sizes, manifest, &document, &mut digests);
         }
         (sizes.of(blob_id), sizes.of(manifest))
     }
@@ -112,7 +117,7 @@ mod tests {
         let blobs = [descriptor].into();
         let document = Document { size_bytes: 10, children: Box::default(), blobs, subject: None };
         let mut sizes = Sizes::default();
-        sizes.read(other, &document, &digests);
+        read(&mut sizes, other, &document, &mut digests);
         assert_eq!((sizes.of(alias), sizes.of(blob)), (0, 0));
         sizes.alias(alias, blob);
         assert_eq!(sizes.of(blob), 7);

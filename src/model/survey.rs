@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
-use super::{Digests, Id, Manifest, RepoName, TagName};
+use super::{Digests, Id, Manifests, RepoName, TagName};
 
 /// A store, or some of its repositories, as a check found it.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Survey {
     pub repositories: Vec<Surveyed>,
     /// Every manifest that a tag, a revision or an index names.
     pub manifests: HashMap<Id, ManifestState>,
+    /// What those reference that are whole.
+    pub references: Manifests,
     /// The directories of blobs.
     pub blobs: HashMap<Id, BlobState>,
     /// How large manifests say that a blob is.
@@ -84,7 +86,7 @@ pub struct Upload {
 #[derive(Debug)]
 pub enum ManifestState {
     /// A manifest, whole.
-    Manifest(Manifest),
+    Manifest,
     /// A plain blob: an index may list those.
     Blob,
     /// Not there.

@@ -30,7 +30,7 @@ impl Companions {
         let subject = |tag: &Tag| {
             let id = tag.digest()?;
             let manifest = manifests.get(&id);
-            let lists_referrers_of = |image: Option<Id>, index: &Manifest| {
+            let lists_referrers_of = |image: Option<Id>, index: Manifest<'_>| {
                 let refers = |child: Id| {
                     image.is_some() && manifests.get(&child).is_some_and(|it| it.subject() == image)
                 };

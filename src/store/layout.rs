@@ -15,6 +15,7 @@
 //!   …/<hex>/data.janitor, link.janitor   a blob or a layer link that the janitor hides until it is deleted
 //! janitor/
 //!   lock, holder.json, probe, reserve, last-sweep.json
+//!   references                           what manifests reference, so that none is read again
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
 //!   trash/pending/<sweep>/hidden-<number>            blobs and layer links hidden in their own directories
 //!   trash/undo/<sweep>/repositories/<name>/…         removed tags that can be brought back
@@ -23,7 +24,7 @@
 //!   trash/mended/<run>/blobs/…                       damaged bytes that a repair moved aside
 //! ```
 
-use crate::model::{Algorithm, Digest, Place, RepoName, Spot, TagName};
+use crate::model::{Algorithm, Digest, Place, Reference, RepoName, Spot, TagName};
 
 /// Below the root directory: the registry's tree.
 pub(super) const REGISTRY: &str = "docker/registry/v2";
@@ -57,6 +58,8 @@ pub(super) const PROBE: &str = "probe";
 /// Below [`JANITOR`].
 pub(super) const MEMORY: &str = "last-sweep.json";
 /// Below [`JANITOR`].
+pub(super) const REFERENCES: &str = "references";
+/// Below [`JANITOR`].
 pub(super) const RESERVE: &str = "reserve";
 /// Below [`JANITOR`].
 pub(super) const PENDING: &str = "trash/pending";
@@ -85,6 +88,11 @@ const JOURNAL: &str = "hidden-";
 pub(super) const LINK_MAX_BYTES: u64 = 256;
 /// The largest manifest that the registry takes (`maxManifestBodySize`, distribution 2.8 and 3.x).
 pub(super) const MANIFEST_MAX_BYTES: u64 = 4 << 20;
+
+/// Whether what an index lists is not too large for a manifest.
+pub(super) fn may_be_manifest(listed: &Reference) -> bool {
+    listed.size_bytes.is_none_or(|size| size <= MANIFEST_MAX_BYTES)
+}
 
 /// Whether a file beside a sweep's removed tags tells of them.
 pub(super) fn is_record(name: &str) -> bool {

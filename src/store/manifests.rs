@@ -15,8 +15,10 @@ use crate::stop::{Interrupted, Stop};
 pub(super) enum ManifestRead {
     /// A manifest.
     Manifest(Document),
-    /// A plain blob: an index may list those.
-    Blob,
+    /// No manifest, by its bytes, but a plain blob: an index may list those.
+    Plain,
+    /// Too large to be one.
+    Large,
     /// Not there.
     Absent,
     /// It cannot be trusted.
@@ -68,7 +70,7 @@ impl Store {
         let bytes = match self.io.read(&self.root, &path, layout::MANIFEST_MAX_BYTES) {
             Ok(content) => content.bytes,
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge && !must_be_manifest => {
-                return ManifestRead::Blob;
+                return ManifestRead::Large;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return match self.io.stat(&self.root, &format!("{}/{dir}", layout::BLOBS)) {
@@ -94,7 +96,7 @@ impl Store {
         }
         match Document::parse(&bytes) {
             Ok(manifest) => ManifestRead::Manifest(manifest),
-            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestRead::Blob,
+            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestRead::Plain,
             Err(error) => doubt(
                 Code::BadManifest,
                 error.to_string(),

@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the one mutating file")]
 
+use std::fs::File;
 use std::io::{self, Write as _};
 
 use jiff::Timestamp;
@@ -114,11 +115,20 @@ pub(super) fn give_up(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
 
 /// Makes a file anew, so that its times are the storage's, and writes it through to the storage.
 pub(super) fn write_new(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
+    write_new_by(io, dir, name, |file| file.write_all(content))
+}
+
+fn write_new_by(
+    io: &Io,
+    dir: &Dir,
+    name: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     remove_file(io, dir, name)?;
     io.run(Op::Write, dir.path(), name, || {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = std::fs::File::from(fs::openat(dir.fd(), name, flags, FILE_MODE)?);
-        file.write_all(content)?;
+        let mut file = File::from(fs::openat(dir.fd(), name, flags, FILE_MODE)?);
+        write(&mut file)?;
         file.sync_all()
     })
 }
@@ -128,6 +138,25 @@ pub(super) fn write_whole(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io:
     let temporary = format!("{name}.new");
     write_new(io, dir, &temporary, content)?;
     io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
+}
+
+/// Replaces a file in one step by one that is too large to be held in memory. What is left of a failure is removed, since
+/// the room may be what is missing.
+pub(super) fn write_large(
+    io: &Io,
+    dir: &Dir,
+    name: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = format!("{name}.new");
+    let done = write_new_by(io, dir, &temporary, write).and_then(|()| {
+        io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
+    });
+    if done.is_err() {
+        // The failure is what is told.
+        remove_file(io, dir, &temporary).ok();
+    }
+    done
 }
 
 /// Writes a link as the registry 3.1 does: whole, beside its place, and then into it by one rename. It gets an
@@ -187,9 +216,9 @@ pub(super) fn set_modified(io: &Io, dir: &Dir, name: &str, at: Timestamp) -> io:
 }
 
 /// Opens a file for locking, making it when it is not there.
-pub(super) fn open_lock_file(io: &Io, dir: &Dir, name: &str) -> io::Result<std::fs::File> {
+pub(super) fn open_lock_file(io: &Io, dir: &Dir, name: &str) -> io::Result<File> {
     io.run(Op::Write, dir.path(), name, || {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(std::fs::File::from(fs::openat(dir.fd(), name, flags, FILE_MODE)?))
+        Ok(File::from(fs::openat(dir.fd(), name, flags, FILE_MODE)?))
     })
 }

@@ -151,6 +151,7 @@ impl Sweep<'_> {
         }
         let held = if is_plausible { collected.blobs_held } else { self.told_blobs };
         self.remember(lock, left.or_more(least), held);
+        self.remember_references(lock, &inventory);
         self.lap("verify");
         let (digests, problems) = inventory.finish();
         self.findings.extend(problems);

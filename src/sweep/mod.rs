@@ -23,6 +23,7 @@ mod outcome;
 mod probe;
 mod quiet;
 mod reclaim;
+mod references;
 mod settle;
 mod stock;
 mod undo;

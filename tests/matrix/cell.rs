@@ -29,6 +29,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) template: &'a Template,
     pub(crate) place: Place,
     pub(crate) target: Target,
+    /// Whether the damage came after a sweep had read what the manifests reference.
+    pub(crate) is_remembered: bool,
 }
 
 /// What was done, and what has to come of it.
@@ -75,6 +77,17 @@ impl Scene<'_> {
 /// Runs every damage in each of these places, with the collector and without, and tells of every cell that fails.
 #[track_caller]
 pub(crate) fn run_all(damages: &[Damage], places: &[Place]) {
+    run_cells(damages, places, false);
+}
+
+/// The same for damage that comes after a sweep had read what the manifests reference.
+#[track_caller]
+pub(crate) fn run_all_remembered(damages: &[Damage], places: &[Place]) {
+    run_cells(damages, places, true);
+}
+
+#[track_caller]
+fn run_cells(damages: &[Damage], places: &[Place], is_remembered: bool) {
     let template = Template::new();
     let cells: Vec<(&Damage, Place, bool)> = damages
         .iter()
@@ -88,7 +101,7 @@ pub(crate) fn run_all(damages: &[Damage], places: &[Place]) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some((damage, place, collects)) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let wrong = run(&template, damage, *place, *collects);
+                    let wrong = run(&template, damage, *place, *collects, is_remembered);
                     ran.fetch_add(usize::from(wrong.is_some()), Ordering::SeqCst);
                     for wrong in wrong.into_iter().flatten() {
                         let gc = if *collects { "collects" } else { "no gc" };
@@ -114,10 +127,20 @@ pub(crate) fn run_all(damages: &[Damage], places: &[Place]) {
 }
 
 /// One cell: what is wrong with it; `None` where the damage makes no sense in this place.
-fn run(template: &Template, damage: &Damage, place: Place, collects: bool) -> Option<Vec<String>> {
+fn run(
+    template: &Template,
+    damage: &Damage,
+    place: Place,
+    collects: bool,
+    is_remembered: bool,
+) -> Option<Vec<String>> {
     let directory = tempfile::tempdir().unwrap();
-    let view = template.copy(directory.path());
-    let scene = Scene { view: &view, template, place, target: place.target(template) };
+    let view = if is_remembered {
+        template.copy_remembered(directory.path())
+    } else {
+        template.copy(directory.path())
+    };
+    let scene = Scene { view: &view, template, place, target: place.target(template), is_remembered };
     let Done { touched, stays, expect, mends } = (damage.act)(&scene)?;
     let mut wrong = Vec::new();
     let janitor = template.janitor(&view).env("RUN_GC", if collects { "true" } else { "false" });
@@ -171,7 +194,7 @@ fn audit(view: &StoreView, janitor: &Janitor, expect: &Expect, wrong: &mut Vec<S
         wrong.push(format!("the audit changed {changes:?}"));
     }
     // It does not run the collector, so it cannot know.
-    if *expect != Expect::Uncollected {
+    if !expect.is_uncollected() {
         judge(&audit, expect, true, "audit", wrong);
     }
 }
@@ -239,7 +262,7 @@ fn contents(
     {
         wrong.push(format!("in doubt, things went: {}", difference(after, before)));
     }
-    if *expect == Expect::Uncollected && before.blobs != after.blobs {
+    if expect.is_uncollected() && before.blobs != after.blobs {
         wrong.push("blobs went".to_owned());
     }
 }

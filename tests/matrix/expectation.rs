@@ -15,6 +15,9 @@ pub(crate) enum Expect {
     Error { told: String },
     /// The collector cannot be run on such a store: it is told, and no blob goes.
     Uncollected,
+    /// The collector would take what is needed, and is not run: no blob goes. What it is that is damaged may be told as
+    /// an error.
+    Refused { told: Option<String> },
     /// It is told, weighs nothing, and everything is done.
     Noted { told: String },
     /// Everything is done.
@@ -40,8 +43,15 @@ impl Expect {
                     0
                 }
             }
-            Self::Noted { .. } | Self::Done => 0,
+            Self::Refused { .. } if collects => 12,
+            Self::Refused { told: Some(_) } => 3,
+            Self::Refused { told: None } | Self::Noted { .. } | Self::Done => 0,
         }
+    }
+
+    /// Whether the collector itself is what ends it.
+    pub(crate) fn is_uncollected(&self) -> bool {
+        matches!(self, Self::Uncollected | Self::Refused { .. })
     }
 
     /// What the report ought to say and does not.
@@ -63,7 +73,7 @@ impl Expect {
         };
         match self {
             Self::Doubt { told, .. } => finding(&["doubt"], told),
-            Self::Error { told } => finding(&["error"], told),
+            Self::Error { told } | Self::Refused { told: Some(told) } => finding(&["error"], told),
             Self::Noted { told } => finding(&["note", "warning"], told),
             Self::Broken { repository, tag, missing } => {
                 let mut broken = report["broken"].as_array().into_iter().flatten();
@@ -76,7 +86,7 @@ impl Expect {
                     Some(_) => None,
                 }
             }
-            Self::Uncollected | Self::Done => None,
+            Self::Uncollected | Self::Refused { told: None } | Self::Done => None,
         }
     }
 }

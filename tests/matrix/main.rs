@@ -19,12 +19,22 @@ mod symlinks;
 mod template;
 mod witness;
 
-use cell::run_all;
+use cell::{run_all, run_all_remembered};
 use place::Place::{Child, Going, Kept, Nested, Other, Referrer, Untagged};
 
 #[test]
 fn damaged_manifests_lose_nothing_and_are_told() {
     run_all(&manifests::DAMAGES, &[Kept, Child, Going, Untagged, Referrer, Other]);
+}
+
+#[test]
+fn manifests_that_are_damaged_after_they_were_read_lose_nothing_and_are_told_where_that_shows() {
+    run_all_remembered(&manifests::DAMAGES, &[Kept, Child, Going, Untagged, Referrer, Other]);
+}
+
+#[test]
+fn missing_parts_of_images_whose_manifests_are_remembered_are_told_and_nothing_more_is_lost() {
+    run_all_remembered(&images::DAMAGES, &[Kept, Child, Going, Untagged, Referrer, Nested]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(crate) const DAMAGES: [Damage; 6] = [
         act: |scene| {
             let data = scene.view.blob_data(&scene.target.manifest);
             Hurt::to(scene.view).remove(&data);
-            scene.done(&data, scene.doubt(&scene.target.manifest.hex()))
+            scene.done(&data, expect(scene, true, true))
         },
     },
     Damage { name: "gone", act: gone },
@@ -28,8 +28,30 @@ pub(crate) const DAMAGES: [Damage; 6] = [
 
 fn bytes(scene: &Scene<'_>, bad: impl Fn(&[u8]) -> Vec<u8>) -> Option<Done> {
     let data = scene.view.blob_data(&scene.target.manifest);
-    Hurt::to(scene.view).overwrite(&data, &bad(&std::fs::read(&data).unwrap()));
-    scene.done(&data, scene.doubt(&scene.target.manifest.hex()))
+    let good = std::fs::read(&data).unwrap();
+    let bad = bad(&good);
+    Hurt::to(scene.view).overwrite(&data, &bad);
+    let is_manifest = bad.starts_with(b"{") && bad.ends_with(b"}");
+    scene.done(&data, expect(scene, good.len() != bad.len(), is_manifest))
+}
+
+/// What comes of a damage that a look at the file shows, or does not; the registry's collector reads it, and goes on with
+/// what it finds, or gives up.
+///
+/// Where it was read before, what it references is known, so that the damage matters to those alone who need the manifest
+/// itself.
+fn expect(scene: &Scene<'_>, shows: bool, collector_goes_on: bool) -> Expect {
+    let manifest = &scene.target.manifest;
+    if !scene.is_remembered {
+        return scene.doubt(&manifest.hex());
+    }
+    match scene.place {
+        Place::Going | Place::Untagged => Expect::Done,
+        place if shows && place.is_pulled() => Expect::broken(&scene.target, manifest),
+        _ if collector_goes_on => Expect::Refused { told: shows.then(|| manifest.to_string()) },
+        _ if shows => Expect::Error { told: manifest.to_string() },
+        _ => Expect::Uncollected,
+    }
 }
 
 fn gone(scene: &Scene<'_>) -> Option<Done> {

@@ -12,6 +12,9 @@ pub(crate) const KEEP: usize = 2;
 /// The repositories, one of them inside another.
 pub(crate) const REPOSITORIES: [&str; 3] = ["app", "app/nested", "lib"];
 
+/// What manifests reference, below the store's directory.
+const REFERENCES: &str = "janitor/references";
+
 /// In the name of everything that a cell adds.
 pub(crate) const STRAY: &str = "stray";
 
@@ -36,6 +39,8 @@ pub(crate) struct Template {
     pub(crate) references: Vec<(&'static str, String)>,
     /// What an undisturbed sweep leaves.
     pub(crate) swept: Content,
+    /// The file in which an earlier sweep wrote down what manifests reference.
+    remembered: Vec<u8>,
     registry: Registry,
 }
 
@@ -120,9 +125,20 @@ impl Template {
             lib,
             references,
             swept,
+            remembered: Vec::new(),
             registry,
         };
         template.swept = template.expected();
+        let directory = tempfile::tempdir().unwrap();
+        let view = template.copy(directory.path());
+        template
+            .janitor(&view)
+            .keep(100)
+            .env("RUN_GC", "false")
+            .env("GC_DELETE_UNTAGGED", "false")
+            .run()
+            .assert_code(0);
+        template.remembered = std::fs::read(view.root().join(REFERENCES)).unwrap();
         template
     }
 
@@ -133,6 +149,15 @@ impl Template {
     /// A copy of the store.
     pub(crate) fn copy(&self, directory: &Path) -> StoreView {
         self.view().copy_to(&directory.join("store"))
+    }
+
+    /// A copy of the store as it is when a sweep has read it all, and has not taken anything yet.
+    pub(crate) fn copy_remembered(&self, directory: &Path) -> StoreView {
+        let view = self.copy(directory);
+        let file = view.root().join(REFERENCES);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, &self.remembered).unwrap();
+        view
     }
 
     /// One sweep of a copy.

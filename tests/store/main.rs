@@ -12,6 +12,7 @@ mod errors;
 mod glitches;
 mod handles;
 mod pushes;
+mod references;
 mod rescue;
 mod scan;
 mod stage;

@@ -84,6 +84,15 @@ impl Stage {
         self.sweep_with(&self.config(), watch, &Stop::default())
     }
 
+    /// One sweep that removes no tag and, of what was pushed within the last hours, nothing.
+    pub(crate) fn sweep_keeping_all(&self) {
+        let mut config = self.config();
+        config.policy.keep_last = 100;
+        config.grace = SignedDuration::from_hours(24);
+        let report = self.sweep_with(&config, None, &Stop::default()).unwrap();
+        assert_eq!(report.exit_code, 0);
+    }
+
     pub(crate) fn sweep_with(
         &self,
         config: &Config,

@@ -1,9 +1,9 @@
 //! The manifests that a scan needs, from tags and revisions down through indexes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{Scanner, WRITE_IN_PROGRESS};
-use crate::model::{Code, Descriptor, Digest, Id, Manifest, Problem, Repository, Severity, Sizes};
+use crate::model::{Code, Content, Digest, Id, Manifest, Manifests, Problem, Repository, Severity, Sizes};
 use crate::stop::{Interrupted, Length};
 use crate::store::layout;
 use crate::store::manifests::ManifestRead;
@@ -12,17 +12,20 @@ use crate::store::manifests::ManifestRead;
 const AT_A_TIME: usize = 2048;
 
 impl Scanner<'_> {
-    /// Reads every manifest that a tag, a revision or an index names, once, unless it is known.
+    /// Reads every manifest that a tag, a revision or an index names, once, unless it is known; what is present is
+    /// not read where it is remembered. Says how many were remembered.
     pub(super) fn read_manifests(
         &self,
         repositories: &mut [Repository],
-        known: &mut HashMap<Id, Manifest>,
+        known: &mut Manifests,
         sizes: &mut Sizes,
+        remembered: &Manifests,
         present: impl Fn(Id) -> bool,
-    ) -> Result<(), Interrupted> {
+    ) -> Result<usize, Interrupted> {
         let mut seen: HashSet<Id> = HashSet::new();
         let mut bad: HashSet<Id> = HashSet::new();
         let mut absent: HashSet<Id> = HashSet::new();
+        let mut used = 0;
         let mut wanted: Vec<Id> = repositories
             .iter()
             .flat_map(|repository| repository.roots().chain(repository.revisions.iter().copied()))
@@ -32,7 +35,13 @@ impl Scanner<'_> {
         loop {
             wanted.sort_unstable();
             wanted.dedup();
-            wanted.retain(|id| !known.contains_key(id) && !seen.contains(id));
+            // What turned out to be no manifest where an index lists it is still none where it must be one.
+            let is_enough = |manifests: &Manifests, id: Id| match manifests.content(id) {
+                Some(Content::Manifest(_)) => true,
+                Some(Content::Plain) => !must_be_manifests,
+                None => false,
+            };
+            wanted.retain(|id| !is_enough(known, *id) && !seen.contains(id));
             seen.extend(&wanted);
             // A listing that lacks what a revision names is not believed: the manifest is asked for by its path.
             if !must_be_manifests {
@@ -41,8 +50,18 @@ impl Scanner<'_> {
             if wanted.is_empty() {
                 break;
             }
-            self.stop.begin("reading manifests", Length::Steps(wanted.len() as u64));
             let mut children = Vec::new();
+            let mut take_in = |id: Id, manifest: Manifest<'_>| {
+                sizes.read(id, manifest);
+                let listed = manifest.listed().filter(layout::may_be_manifest);
+                children.extend(listed.map(|child| child.blob));
+            };
+            for id in wanted.extract_if(.., |id| is_enough(remembered, *id) && present(*id)) {
+                known.take_over(id, remembered);
+                known.get(&id).into_iter().for_each(|manifest| take_in(id, manifest));
+                used += 1;
+            }
+            self.stop.begin("reading manifests", Length::Steps(wanted.len() as u64));
             for part in wanted.chunks(AT_A_TIME) {
                 let digests: Vec<Digest> = part.iter().map(|id| self.digest(*id)).collect();
                 let reads =
@@ -50,17 +69,11 @@ impl Scanner<'_> {
                 for (id, read) in part.iter().copied().zip(reads) {
                     match read {
                         ManifestRead::Manifest(document) => {
-                            let mut digests = self.all_digests();
-                            let manifest = Manifest::of(&document, &mut digests);
-                            sizes.read(id, &document, &digests);
-                            let small = |child: &Descriptor| {
-                                child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES)
-                            };
-                            let listed = document.children.iter().zip(manifest.children());
-                            children.extend(listed.filter(|(child, _)| small(child)).map(|(_, id)| id));
-                            known.insert(id, manifest);
+                            known.insert(id, &document, &mut self.all_digests());
+                            known.get(&id).into_iter().for_each(|manifest| take_in(id, manifest));
                         }
-                        ManifestRead::Blob => {}
+                        ManifestRead::Plain => known.insert_plain(id),
+                        ManifestRead::Large => {}
                         ManifestRead::Absent => {
                             absent.insert(id);
                         }
@@ -95,14 +108,14 @@ impl Scanner<'_> {
                 });
             }
         }
-        Ok(())
+        Ok(used)
     }
 }
 
 /// A manifest that a tag needs and that is not there: the one that it names, or below that one that the
 /// repository has a revision of. Without a revision, an index may have been pushed without all of its
 /// platforms.
-fn absent_of(repository: &Repository, absent: &HashSet<Id>, manifests: &HashMap<Id, Manifest>) -> Option<Id> {
+fn absent_of(repository: &Repository, absent: &HashSet<Id>, manifests: &Manifests) -> Option<Id> {
     if absent.is_empty() {
         return None;
     }

@@ -1,8 +1,8 @@
 //! One look at the store: repositories, tags, revisions, layer links, manifests and blob names.
 //!
 //! Cost in round trips: a listing for each directory that leads to a repository; six more
-//! directories for a repository; one file for a tag and one for a manifest; a listing for each of
-//! the 256 blob shards. `_uploads`, layers' and configs' bytes, revision links, layer links and a
+//! directories for a repository; one file for a tag and one for a manifest that is not remembered; a
+//! listing for each of the 256 blob shards. `_uploads`, layers' and configs' bytes, revision links, layer links and a
 //! tag's `index` are not touched. What lists nothing is opened and listed once more, and for what a
 //! repository seems to lack, the directory above it is listed. Removed tags that are held for undo cost as
 //! those in place do.
@@ -25,7 +25,10 @@ use rayon::prelude::*;
 use super::Store;
 use super::io::Kind;
 use super::layout;
-use crate::model::{Code, Digest, Digests, Id, Inventory, Problem, RepoName, Repository, Severity};
+use super::references::Recalled;
+use crate::model::{
+    Code, Digest, Digests, Id, Inventory, Manifests, Problem, RepoName, Repository, Severity,
+};
 use crate::stop::{Interrupted, Length, Stop};
 
 /// How long a registry may take to fill a link that it has just truncated.
@@ -41,13 +44,18 @@ pub struct Look {
 }
 
 impl Store {
-    /// Looks at the whole store. Nothing is changed.
+    /// Looks at the whole store, reading only manifests that no earlier sweep wrote down. Nothing is changed.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for. What cannot be read is not an error but a
     /// [`Problem`] in the inventory.
     pub fn scan(&self, stop: &Stop) -> Result<Inventory, Interrupted> {
-        self.scan_again(Inventory::default(), stop)
+        let Recalled { digests, manifests, held, problem } = self.recall_references();
+        let mut inventory = self.look(Inventory { digests, ..Inventory::default() }, &manifests, stop)?;
+        inventory.remembered.held = held;
+        inventory.remembered.is_damaged = problem.is_some();
+        inventory.problems.extend(problem);
+        Ok(inventory)
     }
 
     /// Looks at the whole store, reading only manifests that an earlier look did not read.
@@ -55,7 +63,11 @@ impl Store {
     /// # Errors
     /// As [`Store::scan`].
     pub fn scan_again(&self, earlier: Inventory, stop: &Stop) -> Result<Inventory, Interrupted> {
-        let Inventory { mut digests, mut manifests, mut sizes, .. } = earlier;
+        self.look(earlier, &Manifests::default(), stop)
+    }
+
+    fn look(&self, earlier: Inventory, known: &Manifests, stop: &Stop) -> Result<Inventory, Interrupted> {
+        let Inventory { mut digests, mut manifests, mut remembered, mut sizes, .. } = earlier;
         let scanner = Scanner::new(self, &mut digests, stop);
         stop.begin("looking at repositories and tags", Length::Unknown);
         let found = Mutex::new(Vec::new());
@@ -71,9 +83,10 @@ impl Store {
         scanner.report_all(problems);
         let undo = scanner.undo(&mut repositories)?;
         let present = |blob: Id| blobs.binary_search(&blob).is_ok();
-        scanner.read_manifests(&mut repositories, &mut manifests, &mut sizes, present)?;
+        remembered.used +=
+            scanner.read_manifests(&mut repositories, &mut manifests, &mut sizes, known, present)?;
         let problems = scanner.into_problems();
-        Ok(Inventory { digests, repositories, manifests, blobs, sizes, undo, problems })
+        Ok(Inventory { digests, repositories, manifests, remembered, blobs, sizes, undo, problems })
     }
 
     /// Looks at some repositories of an inventory again, reading only manifests that are new to it.
@@ -93,7 +106,7 @@ impl Store {
             .install(|| names.par_iter().filter_map(|name| scanner.repository_by_name(name)).collect());
         stop.check()?;
         scanner.read_doubtful_tags_again(&mut repositories)?;
-        scanner.read_manifests(&mut repositories, manifests, sizes, |_| true)?;
+        scanner.read_manifests(&mut repositories, manifests, sizes, &Manifests::default(), |_| true)?;
         Ok(Look { repositories, problems: scanner.into_problems() })
     }
 }

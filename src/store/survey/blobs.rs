@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::layout::DATA;
 use super::{Dir, Entry, Kind, Surveyor, join, layout};
-use crate::model::{Algorithm, BlobState, Digest, Id, ManifestState, Surveyed};
+use crate::model::{Algorithm, BlobState, Digest, Id, Manifest, ManifestState, Manifests, Surveyed};
 use crate::stop::Interrupted;
 
 type Blobs = HashMap<Id, BlobState>;
@@ -36,13 +36,11 @@ impl Surveyor<'_> {
         &self,
         repositories: &[Surveyed],
         manifests: &HashMap<Id, ManifestState>,
+        references: &Manifests,
     ) -> Result<Blobs, Interrupted> {
         let mut wanted: BTreeSet<Id> = manifests.keys().copied().collect();
-        for state in manifests.values() {
-            if let ManifestState::Manifest(manifest) = state {
-                wanted.extend(manifest.blobs().map(|reference| reference.blob));
-            }
-        }
+        let whole = manifests.keys().filter_map(|id| references.get(id));
+        wanted.extend(whole.flat_map(Manifest::blobs).map(|reference| reference.blob));
         for repository in repositories {
             wanted.extend(repository.layers.keys().map(|id| repository.resolve(*id)));
         }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Surveyor, layout};
 use crate::model::{
-    Descriptor, Digest, Document, Id, LinkState, Manifest, ManifestError, ManifestState, Surveyed,
+    Digest, Document, Id, LinkState, Manifest, ManifestError, ManifestState, Manifests, Surveyed,
 };
 use crate::stop::Interrupted;
 
@@ -26,9 +26,9 @@ impl Surveyor<'_> {
     pub(super) fn manifests(
         &self,
         repositories: &[Surveyed],
-    ) -> Result<(HashMap<Id, ManifestState>, Claims), Interrupted> {
+    ) -> Result<(HashMap<Id, ManifestState>, Manifests, Claims), Interrupted> {
         let mut wanted: BTreeSet<Id> = repositories.iter().flat_map(named).collect();
-        let (mut states, mut claims) = (HashMap::new(), Claims::new());
+        let (mut states, mut references, mut claims) = (HashMap::new(), Manifests::default(), Claims::new());
         // Tags and revisions must be manifests; what an index lists may as well be a plain blob.
         let mut must_be_manifests = true;
         while !wanted.is_empty() {
@@ -47,14 +47,11 @@ impl Surveyor<'_> {
                 for (id, read) in part.iter().zip(reads) {
                     let state = match read {
                         Read::Document(document) => {
-                            let manifest = Manifest::of(&document, &mut self.all_digests());
+                            references.insert(*id, &document, &mut self.all_digests());
                             self.claim(&document, &mut claims);
-                            let small = |child: &Descriptor| {
-                                child.size_bytes.is_none_or(|size| size <= layout::MANIFEST_MAX_BYTES)
-                            };
-                            let listed = document.children.iter().zip(manifest.children());
-                            children.extend(listed.filter(|(child, _)| small(child)).map(|(_, id)| id));
-                            ManifestState::Manifest(manifest)
+                            let listed = references.get(id).into_iter().flat_map(Manifest::listed);
+                            children.extend(listed.filter(layout::may_be_manifest).map(|child| child.blob));
+                            ManifestState::Manifest
                         }
                         Read::Else(state) => state,
                     };
@@ -64,7 +61,7 @@ impl Surveyor<'_> {
             wanted = children.into_iter().filter(|id| !states.contains_key(id)).collect();
             must_be_manifests = false;
         }
-        Ok((states, claims))
+        Ok((states, references, claims))
     }
 
     fn claim(&self, document: &Document, claims: &mut Claims) {

@@ -31,16 +31,25 @@ impl Store {
         stop.check()?;
         let mut repositories: Vec<Surveyed> = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        let (manifests, claims) = surveyor.manifests(&repositories)?;
+        let (manifests, references, claims) = surveyor.manifests(&repositories)?;
         let blobs = match only {
             None => surveyor.all_blobs()?,
-            Some(_) => surveyor.blobs_of(&repositories, &manifests)?,
+            Some(_) => surveyor.blobs_of(&repositories, &manifests, &references)?,
         };
         let Surveyor { digests, oddities, .. } = surveyor;
         let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut oddities = oddities.into_inner().unwrap_or_else(PoisonError::into_inner);
         oddities.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Survey { digests, repositories, manifests, blobs, claims, oddities, is_partial: only.is_some() })
+        Ok(Survey {
+            digests,
+            repositories,
+            manifests,
+            references,
+            blobs,
+            claims,
+            oddities,
+            is_partial: only.is_some(),
+        })
     }
 }
 

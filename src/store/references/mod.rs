@@ -1,0 +1,99 @@
+//! What manifests reference, written down so that a later sweep reads none of them again.
+//!
+//! What bytes with a digest reference never changes, so the file is never out of date, and no doubt can come of it: an
+//! entry was made from bytes that had that digest, and a checksum over all of the file says that it is as it was written.
+//! Whether those bytes are still in the store is another question. The listing of blobs answers it: what is not listed
+//! is asked for by its path, as if nothing were known. Whether they are whole is a third one: every blob of a kept image
+//! is looked at when it is verified, and one that is not as long as it was is told as broken. What was referenced by it
+//! stays referenced, and so stays. Bytes of the same length that rotted are seen by whoever reads them: a pull, and
+//! `janitor check`, which does not use this file.
+//!
+//! Missing, damaged or of another version, it is as if there were none: manifests are read, and a sweep writes it anew.
+//! An audit reads it and writes nothing. A crash leaves the old file or the new one.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use super::{Store, StoreLock, layout, mutate};
+use crate::model::{Code, Digests, Inventory, Manifests, Problem, Selection, Severity};
+
+pub use file::{ReferencesError, read_references, write_references};
+
+/// A million blobs take 40 MB; more than this is none of ours.
+const MAX_BYTES: u64 = 1 << 30;
+/// The file is written anew once so many of its entries, one in this many, are of no use any more.
+const USELESS: usize = 8;
+
+/// What was written down.
+#[derive(Default)]
+pub(super) struct Recalled {
+    pub(super) digests: Digests,
+    pub(super) manifests: Manifests,
+    /// How many entries the file has.
+    pub(super) held: usize,
+    /// Why there is nothing, if there should be something.
+    pub(super) problem: Option<Problem>,
+}
+
+impl Store {
+    /// Reads what earlier sweeps wrote down: one open and one read.
+    pub(super) fn recall_references(&self) -> Recalled {
+        match self.read_references() {
+            Ok((digests, manifests)) => Recalled { held: manifests.len(), digests, manifests, problem: None },
+            Err(ReferencesError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Recalled::default(),
+            Err(error) => Recalled { problem: Some(problem(&error)), ..Recalled::default() },
+        }
+    }
+
+    fn read_references(&self) -> Result<(Digests, Manifests), ReferencesError> {
+        let path = format!("{}/{}", layout::JANITOR, layout::REFERENCES);
+        let file = self.io.open_file(&self.data, &path)?;
+        let size_bytes = file.metadata()?.len();
+        if size_bytes > MAX_BYTES {
+            return Err(ReferencesError::Damaged("too large"));
+        }
+        let mut read = None;
+        self.io.run(super::Op::Read, self.data.path(), &path, || {
+            read = Some(read_references(file, size_bytes));
+            Ok(())
+        })?;
+        read.unwrap_or(Err(ReferencesError::Damaged("not read")))
+    }
+
+    /// Writes down what the manifests reference that are named in the store, unless that is written already, or as
+    /// good as.
+    ///
+    /// # Errors
+    /// When it cannot be written; then what was written before is still there.
+    pub fn remember_references(&self, lock: &StoreLock, inventory: &Inventory) -> io::Result<()> {
+        let named = inventory.named_manifests();
+        let remembered = inventory.remembered;
+        let read = inventory.manifests.len().saturating_sub(remembered.used);
+        let useless = remembered.held.saturating_sub(named.len());
+        if read == 0 && useless <= remembered.held / USELESS && !remembered.is_damaged {
+            return Ok(());
+        }
+        let numbers = Selection::of(&inventory.digests, inventory.manifests.names_of(&named));
+        mutate::write_large(&self.io, &lock.dir, layout::REFERENCES, |file| {
+            write_references(file, &inventory.digests, &inventory.manifests, &named, &numbers)
+        })
+    }
+}
+
+fn problem(error: &ReferencesError) -> Problem {
+    let severity = match error {
+        ReferencesError::Io(_) => Severity::Warning,
+        ReferencesError::Version | ReferencesError::Damaged(_) => Severity::Note,
+    };
+    Problem {
+        severity,
+        code: Code::NoReferences,
+        repository: None,
+        path: format!("{}/{}", layout::JANITOR, layout::REFERENCES),
+        cause: format!("what manifests reference is not remembered: {error}"),
+        remedy: "nothing; every manifest is read, and the next sweep writes it anew".into(),
+    }
+}

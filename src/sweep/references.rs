@@ -1,0 +1,22 @@
+//! What manifests reference, written down for the next sweep.
+
+use super::Sweep;
+use crate::model::{Code, Inventory, Problem, Severity};
+use crate::store::StoreLock;
+
+impl Sweep<'_> {
+    /// Writes it down last, when there is as much room as there will be. Without it, the next sweep reads every
+    /// manifest again.
+    pub(super) fn remember_references(&mut self, lock: &StoreLock, inventory: &Inventory) {
+        if let Err(error) = self.store.remember_references(lock, inventory) {
+            self.findings.push(Problem {
+                severity: Severity::Warning,
+                code: Code::NoReferences,
+                repository: None,
+                path: "janitor/references".into(),
+                cause: format!("what manifests reference could not be written down: {error}"),
+                remedy: "nothing; the next sweep reads them again".into(),
+            });
+        }
+    }
+}
