@@ -1,13 +1,15 @@
 //! A disk that is full to the last byte: the sweep that makes room on it still runs.
 
+#![expect(clippy::disallowed_methods, reason = "this test takes the janitor's reserve away")]
+
 use std::fs;
 use std::io;
 
-use janitor_testkit::{Image, ImageSpec, Layer, Registry, RegistryOptions};
+use janitor_testkit::{Image, ImageSpec, Janitor, Layer, Registry, RegistryOptions};
 
-use super::assert_blobs;
+use super::{assert_blobs, findings};
 use crate::small_disk::SmallDisk;
-use crate::stage::{assert_all_pull, digests_of, janitor, names, push_series};
+use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_series};
 
 fn three_images_on(disk: &SmallDisk) -> (Registry, Vec<Image>) {
     let store = disk.path().join("store");
@@ -36,4 +38,62 @@ fn a_sweep_makes_room_on_a_disk_that_is_full_to_the_last_byte() {
     assert_blobs(&registry, &digests_of(&images[2..]));
     assert_all_pull(&registry, "app");
     fs::write(&untried, "x").unwrap();
+}
+
+/// The tags in the trash, each with how many reasons are known for its removal.
+fn removed(holding: &Janitor) -> Vec<(String, usize)> {
+    let report = holding.clone().arg("trash").run().assert_code(0).report();
+    let told = report["tags"].as_array().unwrap().iter();
+    told.map(|it| (it["tag"].as_str().unwrap().to_owned(), it["reasons"].as_array().unwrap().len())).collect()
+}
+
+/// On a full disk, with or without the room that the janitor keeps for itself, tags are removed that can be
+/// brought back from there.
+#[track_caller]
+fn remove_and_bring_back_on_a_full_disk(has_reserve: bool) {
+    let disk = SmallDisk::mount();
+    let (registry, images) = three_images_on(&disk);
+    let holding = janitor(&registry).env("UNDO_WINDOW", "1h");
+    holding.clone().keep(3).run().assert_code(0);
+    if !has_reserve {
+        fs::remove_file(registry.store().join("janitor/reserve")).unwrap();
+    }
+    disk.fill();
+
+    let outcome = holding.clone().keep(1).run().assert_code(if has_reserve { 0 } else { 3 });
+
+    assert_eq!(outcome.total("tags_removed"), 2);
+    assert_eq!(registry.client().tags("app"), names(&["v3"]));
+    assert_blobs(&registry, &digests_of(&images));
+    let reasons = usize::from(has_reserve);
+    assert_eq!(removed(&holding), [("v1".to_owned(), reasons), ("v2".to_owned(), reasons)]);
+    if !has_reserve {
+        // What is missing is told, and so is why.
+        let told = findings(&outcome.report(), "error");
+        assert!(told[0]["path"].as_str().unwrap().starts_with("janitor/trash/pending/"), "{told:#?}");
+        assert!(told[0]["cause"].as_str().unwrap().contains("No space left"), "{told:#?}");
+    }
+    holding.clone().arg("restore").arg("app:v1").run().assert_code(0);
+    assert_eq!(registry.client().tags("app"), names(&["v1", "v3"]));
+    assert_all_pull(&registry, "app");
+
+    disk.make_room();
+    let outcome = holding.clone().keep(2).run().assert_code(0);
+    assert_eq!(outcome.total("tags_removed"), 0);
+    assert_eq!(findings(&outcome.report(), "error"), [0; 0]);
+    assert_eq!(removed(&holding), [("v2".to_owned(), reasons)]);
+    assert_eq!(blobs_on_disk(&registry), digests_of(&images));
+    holding.clone().arg("restore").arg("app:v2").run().assert_code(0);
+    assert_eq!(registry.client().tags("app"), names(&["v1", "v2", "v3"]));
+    assert_all_pull(&registry, "app");
+}
+
+#[test]
+fn what_is_removed_on_a_full_disk_can_be_brought_back_with_the_reasons_for_its_removal() {
+    remove_and_bring_back_on_a_full_disk(true);
+}
+
+#[test]
+fn what_is_removed_on_a_full_disk_without_any_reserve_can_be_brought_back() {
+    remove_and_bring_back_on_a_full_disk(false);
 }
