@@ -101,7 +101,7 @@ pub enum Command {
     /// Bring removed tags back
     ///
     /// An image comes back only when all of it is there; otherwise what is missing is told, and nothing is
-    /// changed. Signatures and other companion tags that were removed with an image come back with it. A
+    /// changed. Platforms that an index lacked already when it was removed do not count. Signatures and other companion tags that were removed with an image come back with it. A
     /// restored tag counts as just pushed.
     #[command(after_long_help = RESTORE_AFTER)]
     Restore(RestoreArguments),
