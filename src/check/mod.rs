@@ -2,7 +2,9 @@
 
 pub mod finding;
 mod judge;
+mod remarks;
 mod repair;
+mod troubles;
 mod verify;
 mod words;
 
