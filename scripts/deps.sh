@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is named and missing: registry, skopeo, strace, nextest.
+# Installs what is named and missing: registry, skopeo, strace, nextest, fuzz.
 # On other systems than Debian and Ubuntu it says what to install by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib/packages.sh
 
 NEXTEST_VERSION=0.9.143
+FUZZ_VERSION=0.13.2
 
 for wanted in "$@"; do
     case $wanted in
@@ -23,6 +24,9 @@ for wanted in "$@"; do
         # An optimised build with everything in it takes twice as long, for a few seconds of tests.
         cargo nextest --version >/dev/null 2>&1 ||
             CARGO_PROFILE_DEV_DEBUG=0 cargo install --locked --debug "cargo-nextest@$NEXTEST_VERSION"
+        ;;
+    fuzz)
+        cargo fuzz --version >/dev/null 2>&1 || cargo install --locked "cargo-fuzz@$FUZZ_VERSION"
         ;;
     *)
         die "unknown dependency: $wanted"

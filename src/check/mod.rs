@@ -2,12 +2,14 @@
 
 pub mod finding;
 mod judge;
+mod remarks;
 mod repair;
+mod troubles;
 mod verify;
 mod words;
 
 pub use finding::{Finding, FindingCode, FindingSeverity};
 pub use judge::{Limits, judge};
 pub use repair::repair;
-pub(crate) use verify::lacking;
 pub use verify::{Broken, links, verify};
+pub(crate) use verify::{absent_children, has_manifest, lacking};

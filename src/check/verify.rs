@@ -30,7 +30,7 @@ pub fn verify(inventory: &Inventory) -> Vec<Broken> {
     for repository in &inventory.repositories {
         for tag in &repository.tags {
             if let Some(tagged) = tag.digest() {
-                let lacks = lacking(inventory, repository, tagged);
+                let lacks = lacking(inventory, repository, tagged, &HashSet::new());
                 if let Some((_, detail)) = lacks.first() {
                     broken.push(Broken {
                         repository: repository.name.clone(),
@@ -71,14 +71,45 @@ pub fn links(inventory: &Inventory) -> impl Iterator<Item = Place> {
     })
 }
 
-/// What an image lacks to be pulled from its repository, each with the words for it.
-pub(crate) fn lacking(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<(Id, String)> {
+/// Whether a repository has a manifest, as far as the listings tell.
+pub(crate) fn has_manifest(inventory: &Inventory, repository: &Repository, id: Id) -> bool {
+    let is_linked = |links: &[Id]| links.binary_search(&id).is_ok();
+    inventory.has_blob(id) && (is_linked(&repository.revisions) || is_linked(&repository.layers))
+}
+
+/// What an index lists, directly or through others, that its repository does not have: the platforms that it
+/// was pushed without, or that were deleted since.
+pub(crate) fn absent_children(inventory: &Inventory, repository: &Repository, tagged: Id) -> Vec<Id> {
+    let mut absent = Vec::new();
+    let mut open = vec![tagged];
+    let mut seen = HashSet::new();
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        if id != tagged && !has_manifest(inventory, repository, id) {
+            absent.push(id);
+        } else if let Some(manifest) = inventory.manifests.get(&id) {
+            open.extend(manifest.children());
+        }
+    }
+    absent
+}
+
+/// What an image lacks to be pulled from its repository, each with the words for it. Of an index's children,
+/// those that do not count are not looked into.
+pub(crate) fn lacking(
+    inventory: &Inventory,
+    repository: &Repository,
+    tagged: Id,
+    do_not_count: &HashSet<Id>,
+) -> Vec<(Id, String)> {
     let mut lacks = Vec::new();
     let linked = |id: Id, links: &[Id]| links.binary_search(&id).is_ok();
     let digest = |id: Id| inventory.digest(id);
     // Referrers are not part of what a tag's pull fetches, so only children are followed.
     let mut open = vec![tagged];
-    let mut seen = HashSet::new();
+    let mut seen = do_not_count.clone();
     while let Some(id) = open.pop() {
         if !seen.insert(id) {
             continue;

@@ -3,11 +3,8 @@
 use smallvec::SmallVec;
 
 use super::finding::{Finding, FindingCode, FindingSeverity};
-use super::judge::{Role, Trouble, code_of, spot, weigh};
-use crate::model::{
-    BlobState, Id, LinkState, ManifestState, OddKind, Oddity, Place, RepoName, Spot, Survey, Surveyed,
-    SurveyedTag, Upload,
-};
+use super::troubles::{Role, Trouble, spot};
+use crate::model::{BlobState, Id, LinkState, ManifestState, RepoName, Survey};
 
 const PUSH_AGAIN: &str = "push the image again";
 const STOPS_COLLECTION: &str =
@@ -214,130 +211,6 @@ fn blob(survey: &Survey, id: Id, is_wrong: bool) -> Found {
     Found { code, cause, untagged: Some((FindingSeverity::Broken, untagged)) }
 }
 
-pub(super) fn of_missing_layers(repository: &Surveyed) -> Finding {
-    Finding {
-        severity: FindingSeverity::Broken,
-        code: FindingCode::LayersDirectoryMissing,
-        repository: Some(repository.name.clone()),
-        path: String::new(),
-        cause: "the repository has manifests and no _layers".into(),
-        consequence: format!(
-            "garbage-collect of registry 2.8 does not see {} and deletes its images; that of 3.x stops",
-            repository.name
-        ),
-        remedy: "janitor check --repair, before the next garbage-collect".into(),
-        tags: Vec::new(),
-        spot: Spot::Layers(repository.name.clone()),
-    }
-}
-
-pub(super) fn of_dangling_layers(repository: &Surveyed, gone: usize) -> Finding {
-    let what = match gone {
-        1 => "1 layer link names a blob that is gone".to_owned(),
-        n => format!("{n} layer links name blobs that are gone"),
-    };
-    Finding {
-        severity: FindingSeverity::Note,
-        code: FindingCode::LayerLinkDangling,
-        repository: Some(repository.name.clone()),
-        path: String::new(),
-        cause: what,
-        consequence: "nothing: the registry's collector leaves such links, and a push uploads the blob anew"
-            .into(),
-        remedy: "none is needed".into(),
-        tags: Vec::new(),
-        spot: Spot::Layers(repository.name.clone()),
-    }
-}
-
-pub(super) fn of_history(repository: &Surveyed, tag: &SurveyedTag) -> Finding {
-    let place = Place::Tag(repository.name.clone(), tag.name.clone());
-    Finding {
-        severity: FindingSeverity::Note,
-        code: FindingCode::TagHistoryDamaged,
-        repository: Some(repository.name.clone()),
-        path: String::new(),
-        cause: "a link in the tag's index is empty, or names another manifest".into(),
-        consequence: "nothing: a pull does not look at it".into(),
-        remedy: "none is needed".into(),
-        tags: Vec::new(),
-        spot: Spot::Link(place),
-    }
-}
-
-pub(super) fn of_upload(repository: &Surveyed, upload: &Upload) -> Finding {
-    let (code, cause, consequence) = match upload.started {
-        Some(started) => (
-            FindingCode::StaleUpload,
-            format!("the upload began at {started:.0}, and was last written to at {:.0}", upload.touched),
-            "it takes up disk space",
-        ),
-        None => (
-            FindingCode::UploadWithoutStart,
-            format!(
-                "the upload does not say when it began, and was last written to at {:.0}",
-                upload.touched
-            ),
-            "it takes up disk space, and the registry never purges it",
-        ),
-    };
-    Finding {
-        severity: FindingSeverity::Note,
-        code,
-        repository: Some(repository.name.clone()),
-        path: String::new(),
-        cause,
-        consequence: consequence.into(),
-        remedy: "janitor check --repair removes it".into(),
-        tags: Vec::new(),
-        spot: Spot::Upload(repository.name.clone(), upload.id.clone()),
-    }
-}
-
-pub(super) fn of_oddity(oddity: &Oddity) -> Finding {
-    let (severity, code, cause, consequence, remedy) = match &oddity.kind {
-        OddKind::Unreadable(cause) => (
-            FindingSeverity::Doubt,
-            FindingCode::Unreadable,
-            cause.clone(),
-            "what is in it is unknown, and so is whether everything pulls",
-            "check the storage and its permissions; the janitor must run as the registry's user",
-        ),
-        OddKind::Kind => (
-            FindingSeverity::Warning,
-            FindingCode::OddKind,
-            "neither a directory nor a file".to_owned(),
-            "it is not followed, so what is behind it is unknown; a sweep removes no blob beside it",
-            "the registry does not make such a thing; move it out of the store",
-        ),
-        OddKind::Name(what) => (
-            FindingSeverity::Note,
-            FindingCode::OddName,
-            (*what).to_owned(),
-            "the registry does not look at it",
-            "the registry does not make such a thing; move it out of the store",
-        ),
-        OddKind::Temporary(written) => (
-            FindingSeverity::Note,
-            FindingCode::StrayTemporaryFile,
-            format!("a temporary file that was last written to at {written:.0}"),
-            "it takes up disk space, and nothing ever removes it",
-            "janitor check --repair removes it",
-        ),
-    };
-    Finding {
-        severity,
-        code,
-        repository: oddity.repository.clone(),
-        path: oddity.path.clone(),
-        cause,
-        consequence: consequence.into(),
-        remedy: remedy.into(),
-        tags: Vec::new(),
-        spot: Spot::Path(oddity.path.clone()),
-    }
-}
-
 fn link(survey: &Survey, state: Option<&LinkState>, what: &str) -> String {
     match state {
         Some(LinkState::Empty) => format!("{what} is empty"),
@@ -363,4 +236,20 @@ fn only_repository(survey: &Survey, tags: &[String]) -> Option<RepoName> {
         return None;
     }
     survey.repositories.iter().map(|it| &it.name).find(|name| name.as_str() == first).cloned()
+}
+
+/// The severity of something that no tag may need.
+fn weigh(tags: &[String], otherwise: FindingSeverity) -> FindingSeverity {
+    if tags.is_empty() { otherwise } else { FindingSeverity::Broken }
+}
+
+/// The codes of a link's damage: empty, garbled, another's, missing.
+fn code_of(link: Option<&LinkState>, codes: [FindingCode; 4]) -> FindingCode {
+    let [empty, garbled, other, missing] = codes;
+    match link {
+        Some(LinkState::Empty) => empty,
+        Some(LinkState::Garbled(_)) => garbled,
+        Some(LinkState::To(_)) => other,
+        Some(LinkState::Missing | LinkState::Unreadable) | None => missing,
+    }
 }

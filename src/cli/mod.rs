@@ -13,6 +13,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 pub use check::Check;
 use check::{CHECK, CHECK_AFTER};
 pub use settings::Settings;
+use settings::shown;
 use undo::{RESTORE_AFTER, TRASH_AFTER};
 pub use undo::{RestoreArguments, TrashCommand};
 use usage::{DU, DU_AFTER};
@@ -73,9 +74,10 @@ impl Cli {
     /// The sign of life to look at, where that is what was asked for. Of the variables only this
     /// path's is read: a bad value elsewhere stops a sweep, which then tells of it itself.
     pub fn asks_for_health() -> Option<PathBuf> {
-        let command = Self::command().mut_args(|argument| {
+        let without = |argument: clap::Arg| {
             if argument.get_id() == "heartbeat" { argument } else { argument.env(None::<&str>) }
-        });
+        };
+        let command = Self::command().mut_args(without).mut_subcommands(|it| it.mut_args(without));
         let cli = Self::from_arg_matches(&command.try_get_matches().ok()?).ok()?;
         matches!(cli.command, Some(Command::Health)).then_some(cli.settings.heartbeat)
     }
@@ -85,9 +87,10 @@ impl Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Tell by the exit code whether the loop is alive: 0 when it is, 1 when it is not
+    #[command(args = shown(&["heartbeat"]))]
     Health,
     /// Tell what is broken in the store, and what that means for each tag
-    #[command(long_about = CHECK, after_long_help = CHECK_AFTER)]
+    #[command(long_about = CHECK, after_long_help = CHECK_AFTER, args = shown(&["dry_run", "lock_wait", "jobs", "data_dir", "output", "log_format", "log_level"]))]
     Check(Check),
 
     /// Tell what holds the disk, and what of that can be reclaimed
@@ -99,7 +102,7 @@ pub enum Command {
     /// With `UNDO_WINDOW` set, the tags that a sweep removes stay in the trash that long, and so do their
     /// manifests and blobs. The list tells of each when and why it was removed, when the first sweep may
     /// take it for good, and how many bytes nothing but it holds.
-    #[command(after_long_help = TRASH_AFTER)]
+    #[command(after_long_help = TRASH_AFTER, args = shown(&["undo_window", "jobs", "data_dir", "output", "log_format", "log_level"]))]
     Trash {
         /// What to do instead of listing.
         #[command(subcommand)]
@@ -109,9 +112,9 @@ pub enum Command {
     /// Bring removed tags back
     ///
     /// An image comes back only when all of it is there; otherwise what is missing is told, and nothing is
-    /// changed. Signatures and other companion tags that were removed with an image come back with it. A
+    /// changed. Platforms that an index lacked already when it was removed do not count. Signatures and other companion tags that were removed with an image come back with it. A
     /// restored tag counts as just pushed.
-    #[command(after_long_help = RESTORE_AFTER)]
+    #[command(after_long_help = RESTORE_AFTER, args = shown(&["dry_run", "lock_wait", "jobs", "data_dir", "output", "log_format", "log_level"]))]
     Restore(RestoreArguments),
 }
 

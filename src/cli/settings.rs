@@ -8,6 +8,20 @@ use super::values::{
 };
 use super::{EngineChoice, LogFormat, LogLevel, OutputFormat};
 
+/// The settings that every command takes, of which its help shows those that do something there. The others are
+/// taken all the same, so that the loop's settings do for every command.
+pub(super) fn shown(ids: &[&str]) -> Vec<clap::Arg> {
+    let all = <Settings as clap::Args>::augment_args(clap::Command::new("janitor"));
+    let shared = all.get_arguments().filter(|setting| setting.is_global_set());
+    let setting = |setting: &clap::Arg| {
+        let is_shown = ids.iter().any(|id| setting.get_id() == id);
+        let setting = setting.clone().hide(!is_shown);
+        // Without an answer, there is no point in asking.
+        if setting.get_id() == "output" { setting.help("Report on stdout [default: text]") } else { setting }
+    };
+    shared.map(setting).collect()
+}
+
 /// What a sweep is to do. Every one of these is a flag and a variable.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "these are switches")]

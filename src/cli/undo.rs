@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::settings::shown;
 use super::values::tag_of_repository;
 use crate::model::{RepoName, TagName};
 
@@ -40,6 +41,7 @@ Examples:
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum TrashCommand {
     /// Throw away all removed tags: they cannot be brought back then, and the next sweep reclaims their space
+    #[command(args = shown(&["dry_run", "lock_wait", "jobs", "data_dir", "output", "log_format", "log_level"]))]
     Empty {
         /// Do not ask
         #[arg(long)]

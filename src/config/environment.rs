@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 
 use clap::CommandFactory;
@@ -24,7 +24,9 @@ pub(super) fn refuse_misspelt(environment: &BTreeMap<String, OsString>) -> Resul
     let command = Cli::command();
     let all = std::iter::once(&command).chain(command.get_subcommands());
     let arguments = all.flat_map(clap::Command::get_arguments).filter_map(|it| it.get_env()?.to_str());
-    let known: Vec<&str> = arguments.chain([PASSWORD]).collect();
+    let mut seen = HashSet::new();
+    // What every command takes is there once for each.
+    let known: Vec<&str> = arguments.chain([PASSWORD]).filter(|name| seen.insert(*name)).collect();
     match environment.keys().find(|name| misspelt(name, &known)) {
         None => Ok(()),
         Some(name) => {

@@ -24,6 +24,8 @@ pub struct Inventory {
     pub blobs: Vec<Id>,
     /// How large blobs are, as far as that is known.
     pub sizes: Sizes,
+    /// Directories where repositories are that hold nothing at all, by name.
+    pub bare: Vec<RepoName>,
     /// Removed tags that can be brought back.
     pub undo: UndoTrash,
     /// Everything that was not as expected.

@@ -9,6 +9,9 @@ use super::words::{self, bytes, count, time};
 use crate::model::{Digest, Problem, RepoName, Severity, TagName};
 use crate::plan::Grace;
 
+/// So many digits of a digest tell it from others.
+const DIGITS: usize = 12;
+
 /// The removed tags that can be brought back. The JSON form is stable within one `schema_version`.
 #[derive(Debug, Serialize)]
 pub struct TrashReport {
@@ -101,30 +104,37 @@ impl TrashReport {
         super::table::findings(&self.findings, out)
     }
 
+    /// A group for each sweep, the oldest first: what it removed shares its times.
     fn table(&self, out: &mut impl Write) -> io::Result<()> {
         let row = |tag: &TrashTag| {
             let why: Vec<&str> = tag.reasons.iter().map(|reason| reason.text.as_str()).collect();
-            let gone = if tag.gone_after <= self.now { "next sweep".into() } else { time(tag.gone_after) };
             [
                 tag.repository.to_string(),
                 words::tag(tag.tag.as_str()),
-                tag.digest.short(),
-                time(tag.removed_at),
-                gone,
+                tag.digest.hex().chars().take(DIGITS).collect(),
                 bytes(tag.bytes_alone),
-                tag.sweep.clone(),
                 if why.is_empty() { "not known any more".into() } else { why.join("; ") },
             ]
         };
-        let head =
-            ["REPOSITORY", "TAG", "DIGEST", "REMOVED", "GONE AFTER", "HELD ALONE", "SWEEP", "WHY REMOVED"];
-        let rows: Vec<[String; 8]> =
-            std::iter::once(head.map(String::from)).chain(self.tags.iter().map(row)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: [usize; 8] = std::array::from_fn(width);
-        for row in &rows {
+        let head = ["REPOSITORY", "TAG", "DIGEST", "HELD ALONE", "WHY REMOVED"].map(String::from);
+        let mut tags: Vec<&TrashTag> = self.tags.iter().collect();
+        // Within a sweep, they stay in the order of their names.
+        tags.sort_by_key(|tag| (tag.removed_at, &tag.sweep));
+        let rows: Vec<[String; 5]> = tags.iter().map(|tag| row(tag)).collect();
+        let all = || rows.iter().chain([&head]);
+        let widths: [usize; 5] =
+            std::array::from_fn(|column| all().map(|row| row[column].chars().count()).max().unwrap_or(0));
+        let line = |row: &[String; 5]| {
             let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-            writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+            format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
+        };
+        writeln!(out, "{}", line(&head))?;
+        let mut rows = rows.iter();
+        for of_sweep in tags.chunk_by(|a, b| a.sweep == b.sweep) {
+            writeln!(out, "{}", self.sweep(of_sweep[0]))?;
+            for row in rows.by_ref().take(of_sweep.len()) {
+                writeln!(out, "{}", line(row))?;
+            }
         }
         writeln!(
             out,
@@ -132,6 +142,24 @@ impl TrashReport {
             count(self.totals.tags, "removed tag"),
             bytes(self.totals.bytes)
         )
+    }
+
+    /// What all tags of a sweep share.
+    fn sweep(&self, tag: &TrashTag) -> String {
+        if tag.removed_at == Timestamp::MAX {
+            return format!("removed by {}, nobody knows when; stays until it is thrown away", tag.sweep);
+        }
+        let removed = words::span(self.now.duration_since(tag.removed_at));
+        let gone = if tag.gone_after <= self.now {
+            "goes with the next sweep".into()
+        } else {
+            format!(
+                "gone in {} ({})",
+                words::span(tag.gone_after.duration_since(self.now)),
+                time(tag.gone_after)
+            )
+        };
+        format!("removed {removed} ago by {}, {gone}", tag.sweep)
     }
 }
 
@@ -180,5 +208,50 @@ impl EmptyReport {
             writeln!(out, "{tags} thrown away; the next sweep reclaims what only they held")?;
         }
         super::table::findings(&self.findings, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tag that a sweep of an earlier hour removed.
+    fn removed(name: &str, tag: &str, hours_ago: i64, why: &str) -> TrashTag {
+        let removed_at = now() - jiff::SignedDuration::from_hours(hours_ago);
+        TrashTag {
+            repository: name.parse().unwrap(),
+            tag: tag.parse().unwrap(),
+            digest: Digest::of(tag.as_bytes()),
+            pushed_at: removed_at,
+            sweep: format!("{}-1234567", removed_at.strftime("%Y%m%dT%H%M%S000Z")),
+            removed_at,
+            gone_after: removed_at + jiff::SignedDuration::from_hours(7 * 24),
+            reasons: vec![ReasonTold { code: "a-code".into(), text: why.into() }],
+            bytes_alone: 987_654_321,
+        }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-27T22:15:30Z".parse().unwrap()
+    }
+
+    #[test]
+    fn the_table_of_usual_names_fits_a_terminal_of_100_columns() {
+        let why = "number 101 by push time, 100 are kept";
+        let tags = vec![
+            removed("team/app", "v2.11.0", 2, why),
+            removed("team/backend-api", "v1.2.3-rc1", 200, why),
+            removed("team/backend-api", "2026-11-21", 2, why),
+            removed("web", "main", 2, why),
+        ];
+        let window = Grace { age: jiff::SignedDuration::from_hours(7 * 24), now: now() };
+        let report = TrashReport::new(window, tags, 3 << 30, Vec::new());
+        let mut text = Vec::new();
+        report.write_text(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for line in text.lines() {
+            assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
+        }
+        insta::assert_snapshot!("trash_table", text);
     }
 }

@@ -1,6 +1,6 @@
 //! Sizes, times and plurals, the same wherever something is told.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// `1 tag`, `2 tags`, `0 repositories`.
 pub(super) fn count(n: usize, one: &str) -> String {
@@ -32,6 +32,16 @@ pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// `45s`, `2h 15m`, `6d 22h`: the two largest units; nothing is less than no time.
+pub(super) fn span(span: SignedDuration) -> String {
+    let seconds = span.as_secs().max(0);
+    let parts =
+        [(seconds / 86400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+    let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(parts.len() - 1);
+    let told = parts[first..].iter().take(2).filter(|(n, unit)| *n > 0 || *unit == parts[first].1);
+    told.map(|(n, unit)| format!("{n}{unit}")).collect::<Vec<_>>().join(" ")
+}
+
 /// `12 ms`, `1.5 s`.
 pub(super) fn millis(n: u64) -> String {
     if n < 1000 { format!("{n} ms") } else { format!("{}.{} s", n / 1000, n % 1000 / 100) }
@@ -51,6 +61,9 @@ mod tests {
         assert_eq!(tag(&format!("sha256-{digest}")), "sha256-0123456789ab…");
         assert_eq!(tag("sha256-short"), "sha256-short");
         assert_eq!(bytes(1536), "1.50 KiB");
+        let seconds = |n| span(SignedDuration::from_secs(n));
+        assert_eq!([-5, 0, 45, 60, 8130].map(seconds), ["0s", "0s", "45s", "1m", "2h 15m"]);
+        assert_eq!([86400, 86460, 597_600].map(seconds), ["1d", "1d", "6d 22h"]);
         assert_eq!(millis(999), "999 ms");
         assert_eq!(millis(1549), "1.5 s");
         assert_eq!(time(Timestamp::UNIX_EPOCH), "1970-01-01 00:00:00 UTC");

@@ -69,7 +69,7 @@ pub(super) const MENDED: &str = "trash/mended";
 pub(super) const UNDO: &str = "trash/undo";
 /// Below a sweep in [`UNDO`]: when it removed what lies beside it.
 pub(super) const REMOVED: &str = "removed.json";
-/// Below a sweep in [`UNDO`]: why it removed what lies beside it.
+/// Below a sweep in [`UNDO`]: why it removed what lies beside it, and what that lacked already.
 pub(super) const REASONS: &str = "reasons.json";
 /// Below [`JANITOR`].
 pub(super) const CONDEMNED: &str = "trash/condemned";

@@ -148,6 +148,7 @@ fn check_parts(io: &Io, data: &Dir, root: &Dir, data_dir: &Path) -> Result<(), O
         Err(source) => Err(OpenError::Io { path: data_dir.into(), source }),
     };
     let at = data_dir.display();
+    let within = |name| data_dir.join(layout::REGISTRY).join(name).display().to_string();
     let repositories = part(root, layout::REPOSITORIES)?;
     let blobs = part(root, layout::BLOBS)?;
     let Some(repositories) = repositories else {
@@ -166,12 +167,15 @@ fn check_parts(io: &Io, data: &Dir, root: &Dir, data_dir: &Path) -> Result<(), O
     };
     if blobs.is_some_and(|blobs| blobs.device != repositories.device) {
         return Err(OpenError::Refused(format!(
-            "the repositories and the blobs of {at} are on different file systems; mount both from the same one"
+            "{} and {} are on different file systems; mount both from the same one",
+            within(layout::REPOSITORIES),
+            within(layout::BLOBS)
         )));
     }
     if part(data, ".")?.is_some_and(|data| data.device != repositories.device) {
         return Err(OpenError::Refused(format!(
-            "{at} and the repositories in it are on different file systems, so nothing can be moved aside in one step"
+            "{at} and {} are on different file systems, so nothing can be moved aside in one step; mount all of it from the same one",
+            within(layout::REPOSITORIES)
         )));
     }
     if part(data, layout::PROXY_STATE)?.is_some() {

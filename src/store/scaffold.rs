@@ -5,6 +5,7 @@
 //! there meanwhile; so nothing can be lost, and a push that has just begun is the worst that can be
 //! disturbed (it fails loudly, and only within the microseconds between its `mkdir` and its write).
 
+use std::collections::HashMap;
 use std::io;
 
 use jiff::Timestamp;
@@ -91,6 +92,48 @@ impl Store {
         Ok(true)
     }
 
+    /// Removes directories that hold nothing at all, such as an interrupted [`Store::remove_scaffold`] leaves, and
+    /// those above them that this leaves empty; each only when it was idle before. Says how many went.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for. What failed is told for each.
+    pub fn remove_bare(
+        &self,
+        _lock: &StoreLock,
+        names: &[RepoName],
+        is_idle: impl Fn(Timestamp) -> bool,
+        stop: &Stop,
+    ) -> Result<(usize, Vec<io::Error>), Interrupted> {
+        let mut failed = Vec::new();
+        // Asked of all before any goes, since that makes those above it young.
+        let mut idle: HashMap<String, bool> = HashMap::new();
+        for path in names.iter().flat_map(|name| upwards(layout::repository(name))) {
+            stop.check()?;
+            idle.entry(path).or_insert_with_key(|path| {
+                let is = self.io.stat(&self.root, path).map(|it| is_idle(it.modified));
+                is.unwrap_or_else(|error| {
+                    failed.extend((error.kind() != io::ErrorKind::NotFound).then_some(error));
+                    false
+                })
+            });
+        }
+        let mut removed = 0;
+        for name in names {
+            stop.check()?;
+            for path in upwards(layout::repository(name)).take_while(|path| idle[path]) {
+                match mutate::remove_empty_dir(&self.io, &self.root, &path) {
+                    Ok(true) => removed += 1,
+                    Ok(false) => break,
+                    Err(error) => {
+                        failed.push(error);
+                        break;
+                    }
+                }
+            }
+        }
+        Ok((removed, failed))
+    }
+
     /// Removes the empty directories that deleted manifests left among a repository's revisions.
     ///
     /// # Errors
@@ -126,4 +169,10 @@ impl Store {
             Err(error) => Err(error),
         }
     }
+}
+
+/// A directory and those above it, up to the one that holds all repositories.
+fn upwards(path: String) -> impl Iterator<Item = String> {
+    let above = |path: &String| path.rsplit_once('/').map(|(above, _)| above.to_owned());
+    std::iter::successors(Some(path), above).take_while(|path| path != layout::REPOSITORIES)
 }

@@ -39,6 +39,9 @@ pub struct RemovedTag {
     pub tag: String,
     /// Why.
     pub reasons: Vec<RemovedReason>,
+    /// What its index lists and its repository did not have when it was removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacked: Vec<String>,
 }
 
 /// Why a tag was removed.
@@ -120,12 +123,12 @@ impl Store {
         Ok((trash, problems))
     }
 
-    /// Why a sweep removed its tags, as far as it is still known.
-    pub fn undo_reasons(&self, sweep: &UndoSweep) -> HashMap<(String, String), Vec<RemovedReason>> {
+    /// What a sweep wrote down of the tags that it removed, by repository and tag, as far as it is still known.
+    pub fn told_of_removed(&self, sweep: &UndoSweep) -> HashMap<(String, String), RemovedTag> {
         let path = format!("{}/{}/{}/{}", layout::JANITOR, layout::UNDO, sweep.id, layout::REASONS);
         let read = self.io.read(&self.data, &path, REASONS_MAX_BYTES).ok();
         let parsed: Option<Vec<RemovedTag>> = read.and_then(|it| serde_json::from_slice(&it.bytes).ok());
-        parsed.into_iter().flatten().map(|it| ((it.repository, it.tag), it.reasons)).collect()
+        parsed.into_iter().flatten().map(|it| ((it.repository.clone(), it.tag.clone()), it)).collect()
     }
 
     /// When a sweep removed what it did. Where it has not said so, it was not before the sweep began,

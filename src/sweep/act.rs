@@ -40,6 +40,7 @@ impl Sweep<'_> {
         least.tags = least.tags.saturating_sub(expected.len());
         self.remember(lock, least, self.told_blobs);
         let mut outcomes = Outcomes::new(&inventory, verdicts);
+        let lacked = self.lacked(&inventory, &expected);
 
         let batch = if self.holds_for_undo() {
             self.store.batch_with_undo(lock, &self.id)
@@ -85,7 +86,7 @@ impl Sweep<'_> {
         taken.append(&mut revisions.taken);
         taken.append(&mut links.taken);
         let has_waited = !taken.is_empty() || is_stuck;
-        let removed = self.holds_for_undo().then(|| outcomes.removed_tags());
+        let removed = self.holds_for_undo().then(|| outcomes.removed_tags(&lacked));
         let settled =
             self.settle(batch, &taken, &companions, is_stuck, &mut inventory, removed.as_deref())?;
         drop(removed);

@@ -76,6 +76,7 @@ impl Sweep<'_> {
         empty: &[(RepoName, Vec<Expected>)],
         outcomes: &mut Outcomes,
     ) -> Result<(), Interrupted> {
+        self.remove_bare(lock, inventory)?;
         if empty.len() == inventory.repositories.len() && !inventory.blobs.is_empty() {
             return Ok(());
         }
@@ -86,6 +87,23 @@ impl Sweep<'_> {
                 Ok(false) => {}
                 Err(error) => self.failed(repository.to_string(), &error),
             }
+        }
+        Ok(())
+    }
+
+    /// Removes what an interrupted sweep left of repositories.
+    fn remove_bare(&mut self, lock: &StoreLock, inventory: &Inventory) -> Result<(), Interrupted> {
+        if inventory.bare.is_empty() || self.in_doubt(inventory) || !self.config.delete_untagged {
+            return Ok(());
+        }
+        let grace = self.grace();
+        let is_idle = |touched| grace.is_over(touched);
+        let (removed, failed) = self.store.remove_bare(lock, &inventory.bare, is_idle, self.stop)?;
+        for error in failed {
+            self.failed("empty directories among the repositories".into(), &error);
+        }
+        if removed > 0 {
+            tracing::info!("removed {removed} empty directories among the repositories");
         }
         Ok(())
     }

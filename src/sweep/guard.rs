@@ -1,7 +1,7 @@
 //! The guards' part of a sweep: whether what it would do is plausible, asked before anything goes.
 
 use super::Sweep;
-use super::memory::ACCEPT_LOSSES;
+use super::memory::{ACCEPT_LOSSES, Loss};
 use crate::gc::mark::{self, Fate};
 use crate::model::{Code, Counts, Id, Inventory, Problem, Severity, UndoTrash};
 use crate::plan::{Share, TINY, TooMuch};
@@ -20,7 +20,7 @@ impl Sweep<'_> {
         expired: &UndoTrash,
     ) -> Result<Vec<Problem>, Interrupted> {
         let is = Counts::of(inventory);
-        let mut losses = self.losses(is);
+        let losses = self.losses(is);
         let most = self.config.guards.max_remove_percent;
         let tags = Share { what: "tags", going: tags_going, all: is.tags };
         let blobs = Share {
@@ -30,10 +30,9 @@ impl Sweep<'_> {
         };
         let too_much = TooMuch::among([tags, blobs], most).map(|too_much| {
             let mut flags = too_much.flag();
-            if let Some(losses) = &mut losses {
+            if losses.is_some() {
                 // Either flag alone would be refused again.
                 flags = format!("{ACCEPT_LOSSES} {flags}");
-                losses.remedy = "see that the storage is mounted whole".into();
             }
             Problem {
                 severity: Severity::Warning,
@@ -44,6 +43,10 @@ impl Sweep<'_> {
                 remedy: TooMuch::remedy(&flags),
             }
         });
+        let losses = match &too_much {
+            Some(_) => losses.map(Loss::beside_another),
+            None => losses.map(Loss::alone),
+        };
         Ok(losses.into_iter().chain(too_much).collect())
     }
 

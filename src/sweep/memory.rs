@@ -10,46 +10,81 @@ use crate::store::{Memory, StoreLock};
 /// The switch that confirms.
 pub(super) const ACCEPT_LOSSES: &str = "--accept-losses";
 const PATH: &str = "janitor/last-sweep.json";
+const UNKNOWN: &str = "what the last sweep left is not known";
+
+/// What speaks against a store.
+pub(super) struct Loss {
+    /// With what to do about it, but not how to confirm that nothing is to be done.
+    problem: Problem,
+    /// When that may be confirmed.
+    confirmed_where: &'static str,
+}
+
+impl Loss {
+    /// What is told where this alone refuses the sweep.
+    pub(super) fn alone(self) -> Problem {
+        let Self { mut problem, confirmed_where } = self;
+        problem.remedy = format!("{}; {confirmed_where}, {}", problem.remedy, plan::confirm(ACCEPT_LOSSES));
+        problem
+    }
+
+    /// What is told where something else refuses the sweep as well, and says how to confirm both.
+    pub(super) fn beside_another(self) -> Problem {
+        self.problem
+    }
+}
 
 impl Sweep<'_> {
-    /// What speaks against the store: that most of it is gone since the last sweep.
-    pub(super) fn losses(&mut self, is: Counts) -> Option<Problem> {
+    /// What speaks against the store: that most of it is gone since the last sweep, or that nobody can know.
+    pub(super) fn losses(&mut self, is: Counts) -> Option<Loss> {
+        let accepts_losses = self.config.guards.accept_losses;
         match self.store.remembered() {
             Ok(memory) => {
                 self.told_blobs = memory.as_ref().map_or(0, |memory| memory.held_blobs);
                 self.memory = memory;
             }
-            Err(error) => self.findings.push(Problem {
-                severity: if is_damaged(&error) { Severity::Note } else { Severity::Error },
-                code: Code::NoMemory,
-                repository: None,
-                path: PATH.into(),
-                cause: format!(
-                    "what the last sweep left is not known ({error}), so what is lost since cannot be seen"
-                ),
-                remedy: "nothing; this sweep writes it anew".into(),
-            }),
+            Err(error) if is_damaged(&error) => self.findings.push(unknown(
+                Severity::Note,
+                format!("{UNKNOWN} ({error}), so what is lost since cannot be seen"),
+                "nothing; this sweep writes it anew",
+            )),
+            Err(error) if accepts_losses => self.findings.push(unknown(
+                Severity::Error,
+                format!("{UNKNOWN} ({error}), and what is lost since was accepted unseen"),
+                "check the storage and its permissions; this sweep writes it anew",
+            )),
+            // Where the storage fails to give one file, it may fail to show half of the others.
+            Err(error) => {
+                return Some(Loss {
+                    problem: unknown(
+                        Severity::Error,
+                        format!("{UNKNOWN} ({error}), so what the storage no longer shows cannot be seen"),
+                        "check the storage and its permissions; the janitor must run as the registry's user",
+                    ),
+                    confirmed_where: "if the store is known to be whole",
+                });
+            }
         }
         let memory = self.memory.as_ref()?;
         // What nothing needed may have been collected by somebody else.
         let blobs = memory.left.blobs.saturating_sub(memory.held_blobs);
         let left = plan::losses(&Counts { blobs, ..memory.left }, &is)?;
-        if self.config.guards.accept_losses {
+        if accepts_losses {
             return None;
         }
-        Some(Problem {
-            severity: Severity::Warning,
-            code: Code::StoreShrank,
-            repository: None,
-            path: PATH.into(),
-            cause: format!(
-                "since {:.0}, when sweep {} wrote down what it left, the store has lost most of it: {left} are still there",
-                memory.at, memory.sweep
-            ),
-            remedy: format!(
-                "see that the storage is mounted whole; if they were deleted by somebody who meant to, {}",
-                plan::confirm(ACCEPT_LOSSES)
-            ),
+        Some(Loss {
+            problem: Problem {
+                severity: Severity::Warning,
+                code: Code::StoreShrank,
+                repository: None,
+                path: PATH.into(),
+                cause: format!(
+                    "since {:.0}, when sweep {} wrote down what it left, the store has lost most of it: {left} are still there",
+                    memory.at, memory.sweep
+                ),
+                remedy: "see that the storage is mounted whole".into(),
+            },
+            confirmed_where: "if they were deleted by somebody who meant to",
         })
     }
 
@@ -73,6 +108,11 @@ impl Sweep<'_> {
             }
         }
     }
+}
+
+fn unknown(severity: Severity, cause: String, remedy: &str) -> Problem {
+    let (path, remedy) = (PATH.into(), remedy.into());
+    Problem { severity, code: Code::NoMemory, repository: None, path, cause, remedy }
 }
 
 /// Whether it is the content that is bad, and not the storage.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Sweep;
 use super::collect::Collected;
 use super::reclaim::Reclaim;
+use super::undo::Lacked;
 use crate::apply::Applied;
 use crate::check::Broken;
 use crate::model::{Digests, Expected, Inventory, Place, RepoName, Revision, Severity, Tag, TagState};
@@ -60,12 +61,18 @@ impl Outcomes {
         self.set(&applied.failed, Outcome::Failed);
     }
 
-    /// Every tag that was taken away, with its reasons as they are told.
-    pub(super) fn removed_tags(&self) -> Vec<RemovedTag> {
+    /// Every tag that was taken away, with its reasons as they are told, and what it lacked before.
+    pub(super) fn removed_tags(&self, lacked: &Lacked) -> Vec<RemovedTag> {
         let of = |repository: &RepositoryOutcome, it: &TagOutcome| RemovedTag {
             repository: repository.name.to_string(),
             tag: it.tag.name.to_string(),
             reasons: it.verdict.reasons.iter().map(told).collect(),
+            lacked: lacked
+                .get(&Place::Tag(repository.name.clone(), it.tag.name.clone()))
+                .into_iter()
+                .flatten()
+                .map(ToString::to_string)
+                .collect(),
         };
         let taken = |it: &&TagOutcome| it.outcome == Outcome::Removed;
         let repositories = self.repositories.iter();

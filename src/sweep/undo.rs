@@ -1,13 +1,19 @@
 //! What a sweep holds for undo, and what it no longer holds.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Sweep;
-use crate::model::{Expected, Inventory, Revision, UndoTrash};
+use crate::check;
+use crate::model::{Digest, Expected, Inventory, Place, Revision, UndoTrash};
 use crate::plan::{self, Grace};
 use crate::report::UndoReport;
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
+
+/// By tag, what an index lists and its repository does not have.
+pub(super) type Lacked = HashMap<Place, Vec<Digest>>;
 
 impl Sweep<'_> {
     pub(super) fn holds_for_undo(&self) -> bool {
@@ -76,6 +82,22 @@ impl Sweep<'_> {
 
     pub(super) fn held_for_undo(&self, inventory: Inventory, tags: &[Expected]) -> Inventory {
         if self.holds_for_undo() { plan::held_for_undo(inventory, tags) } else { inventory }
+    }
+
+    /// What tags that go lack already, so that they can be brought back as they were. While anything is in
+    /// doubt, what seems to be missing may be there.
+    pub(super) fn lacked(&self, inventory: &Inventory, tags: &[Expected]) -> Lacked {
+        if !self.holds_for_undo() || self.in_doubt(inventory) {
+            return Lacked::new();
+        }
+        let lacked = |it: &Expected| {
+            let repository = &inventory.repositories[inventory.position(it.place.repository())?];
+            let manifest = inventory.digests.id(&it.link.as_ref()?.0)?;
+            let absent = check::absent_children(inventory, repository, manifest);
+            let absent: Vec<Digest> = absent.into_iter().map(|id| inventory.digest(id)).collect();
+            (!absent.is_empty()).then(|| (it.place.clone(), absent))
+        };
+        tags.iter().filter_map(lacked).collect()
     }
 
     /// What is held for undo, once all that goes has gone.

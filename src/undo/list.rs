@@ -21,11 +21,11 @@ pub fn list(config: &Config, stop: &Stop) -> Result<TrashReport, UndoError> {
     let alone = mark::held_alone(&inventory, &marks);
     let mut tags = Vec::with_capacity(inventory.undo.tags.len());
     for sweep in &inventory.undo.sweeps {
-        let reasons = store.undo_reasons(sweep);
+        let removed = store.told_of_removed(sweep);
         let of_sweep = inventory.undo.tags.iter().zip(&alone).filter(|(tag, _)| tag.sweep.id == sweep.id);
         tags.extend(of_sweep.map(|(tag, bytes_alone)| {
             let key = (tag.repository.to_string(), tag.tag.to_string());
-            let told = reasons.get(&key).into_iter().flatten();
+            let told = removed.get(&key).into_iter().flat_map(|it| &it.reasons);
             TrashTag {
                 repository: tag.repository.clone(),
                 tag: tag.tag.clone(),

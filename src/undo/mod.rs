@@ -1,5 +1,6 @@
 //! Removed tags: what can be brought back, bringing it back, and throwing it away.
 
+mod choose;
 mod empty;
 mod list;
 mod restore;

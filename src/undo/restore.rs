@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::UndoError;
+use super::choose::{add_companions, choose};
 use super::list::pending;
 use super::whole;
+use crate::check;
 use crate::config::{Config, Wanted};
-use crate::model::{Inventory, Place, Problem, RepoName, TagName, Undoable};
-use crate::policy::companion_of;
+use crate::model::{Digest, Id, Inventory, Place, Problem, RepoName, Severity, TagName, Undoable};
 use crate::report::restore::{RestoreOutcome, RestoreReport, RestoredTag};
 use crate::stop::Stop;
 use crate::store::{RESTORE, RemovedReason, RemovedTag, StorageClock, Store, StoreLock};
@@ -63,6 +64,8 @@ pub fn restore_in(
         stop,
         run: name_of_run(clock.now()),
         set_aside: 0,
+        in_doubt: findings.iter().any(|it| it.severity >= Severity::Doubt),
+        lacked: HashMap::new(),
         findings: Vec::new(),
     };
     for (at, tag) in chosen.iter().enumerate() {
@@ -85,99 +88,10 @@ pub fn restore_in(
     }
     findings.append(&mut restoring.findings);
     if let Some(lock) = &lock {
-        verify(store, &names, &mut told, stop)?;
+        verify(store, &names, &restoring.lacked, &mut told, stop)?;
         findings.extend(tidy(store, lock, stop)?);
     }
     Ok(RestoreReport::new(config.dry_run, told, findings))
-}
-
-/// The removed tags that are meant.
-fn choose(store: &Store, inventory: &Inventory, wanted: &Wanted) -> Result<Vec<Undoable>, UndoError> {
-    let undo = &inventory.undo;
-    if let Some(id) = &wanted.sweep
-        && !undo.sweeps.iter().any(|sweep| sweep.id == *id)
-    {
-        let known: Vec<&str> = undo.sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
-        let known = if known.is_empty() {
-            "the trash holds nothing".into()
-        } else {
-            format!("the trash has {}", known.join(", "))
-        };
-        return Err(UndoError::NotThere(format!("nothing of a sweep {id:?} can be brought back; {known}")));
-    }
-    let of_sweep = |tag: &&Undoable| wanted.sweep.as_ref().is_none_or(|id| tag.sweep.id == *id);
-    if wanted.tags.is_empty() {
-        return Ok(undo.tags.iter().filter(of_sweep).cloned().collect());
-    }
-    let mut chosen = Vec::new();
-    let mut missing = Vec::new();
-    for (repository, name) in wanted.tags.iter().collect::<BTreeSet<_>>() {
-        let is_it = |tag: &&Undoable| tag.repository == *repository && tag.tag == *name;
-        // They are in the order of their removal.
-        match undo.tags.iter().filter(of_sweep).rfind(is_it) {
-            Some(tag) => chosen.push(tag.clone()),
-            None => missing.push(not_there(store, inventory, repository, name)),
-        }
-    }
-    if missing.is_empty() {
-        return Ok(chosen);
-    }
-    missing.push("nothing was restored".into());
-    Err(UndoError::NotThere(missing.join("; ")))
-}
-
-fn not_there(store: &Store, inventory: &Inventory, repository: &RepoName, tag: &TagName) -> String {
-    let name = format!("{repository}:{tag}");
-    if store.is_pending(&Place::Tag(repository.clone(), tag.clone())) {
-        return format!("{name} was taken away by a sweep that was interrupted; the next sweep puts it back");
-    }
-    let names = inventory.undo.tags.iter().map(|tag| format!("{}:{}", tag.repository, tag.tag));
-    let mut near: Vec<(usize, String)> =
-        names.map(|known| (strsim::damerau_levenshtein(&known, &name), known)).collect();
-    near.sort();
-    near.dedup();
-    let near: Vec<String> = near.into_iter().take(3).map(|(_, known)| known).collect();
-    let near = if near.is_empty() {
-        "no removed tag is there".to_owned()
-    } else {
-        format!("the nearest are {}", near.join(", "))
-    };
-    format!("{name} is not in the trash ({near})")
-}
-
-/// Companion tags of what is brought back: they were removed because their image was.
-fn add_companions(chosen: &mut Vec<Undoable>, inventory: &Inventory) {
-    let mut have: HashSet<(RepoName, TagName)> =
-        chosen.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
-    let mut companions: HashMap<(RepoName, crate::model::Digest), Vec<&Undoable>> = HashMap::new();
-    for tag in &inventory.undo.tags {
-        if let Some(image) = companion_of(&tag.tag) {
-            companions.entry((tag.repository.clone(), image)).or_default().push(tag);
-        }
-    }
-    let is_there = |tag: &Undoable| {
-        let at = inventory.position(&tag.repository);
-        at.is_some_and(|at| inventory.repositories[at].tags.iter().any(|it| it.name == tag.tag))
-    };
-    let mut at = 0;
-    while at < chosen.len() {
-        let image = &chosen[at];
-        let mut found = Vec::new();
-        if let Some(position) = inventory.position(&image.repository) {
-            let graph = crate::gc::mark::Graph::of(&inventory.repositories[position], &inventory.manifests);
-            for manifest in graph.closure([image.manifest]) {
-                let key = (image.repository.clone(), inventory.digest(manifest));
-                // The last of a name is the one that was removed last.
-                for tag in companions.get(&key).into_iter().flatten().rev() {
-                    if !is_there(tag) && have.insert((tag.repository.clone(), tag.tag.clone())) {
-                        found.push((*tag).clone());
-                    }
-                }
-            }
-        }
-        chosen.append(&mut found);
-        at += 1;
-    }
 }
 
 struct Restoring<'a> {
@@ -187,8 +101,14 @@ struct Restoring<'a> {
     /// Names what is set aside.
     run: String,
     set_aside: usize,
+    /// Whether anything that was looked at could not be read.
+    in_doubt: bool,
+    /// Children that tags lacked when they were removed, of those that are not whole.
+    lacked: Lacked,
     findings: Vec<Problem>,
 }
+
+type Lacked = HashMap<(RepoName, TagName), Vec<Digest>>;
 
 type Told = (RestoreOutcome, String);
 
@@ -201,7 +121,18 @@ impl Restoring<'_> {
         tag: &Undoable,
         overwrite: bool,
     ) -> Result<Told, UndoError> {
-        let lacks = whole::lacking(self.store, self.inventory, &tag.repository, tag.manifest, self.stop)?;
+        let lacking = |lacked: &[Digest]| {
+            whole::lacking(self.store, self.inventory, &tag.repository, tag.manifest, lacked, self.stop)
+        };
+        let mut lacks = lacking(&[])?;
+        let mut is = "the image is whole".to_owned();
+        if !lacks.is_empty() {
+            let lacked = lacked_before(self.store, tag);
+            lacks = lacking(&lacked)?;
+            let absent = lacked.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            is = format!("the index is as it was: {absent} was not in the repository then, either");
+            self.lacked.insert((tag.repository.clone(), tag.tag.clone()), lacked);
+        }
         if !lacks.is_empty() {
             let why = format!("the image is not whole: {}; push it again", lacks.join(", "));
             return Ok((RestoreOutcome::NotWhole, why));
@@ -213,12 +144,12 @@ impl Restoring<'_> {
             return Ok((RestoreOutcome::Exists, self.exists(there.digest())));
         }
         let Some(lock) = lock else {
-            return Ok((RestoreOutcome::WouldRestore, "the image is whole".into()));
+            return Ok((RestoreOutcome::WouldRestore, is));
         };
-        let mut detail = "the image is whole, and counts as just pushed".to_owned();
+        let mut detail = format!("{is}, and counts as just pushed");
         let mut aside = None;
         if exists.is_some() {
-            match self.set_aside(lock, now, tag) {
+            match self.set_aside(lock, now, tag, exists.and_then(crate::model::Tag::digest)) {
                 Ok(id) => aside = Some(id),
                 Err(error) => {
                     let why = format!("the tag in its place could not be moved into the trash: {error}");
@@ -259,14 +190,25 @@ impl Restoring<'_> {
         })
     }
 
-    fn exists(&self, there: Option<crate::model::Id>) -> String {
+    fn exists(&self, there: Option<Id>) -> String {
         let named = there.map_or_else(String::new, |id| format!(" ({})", self.inventory.digest(id).short()));
         format!(
             "the tag exists again{named}; --overwrite puts the removed one in its place, and that one into the trash"
         )
     }
 
-    fn set_aside(&mut self, lock: &StoreLock, now: Timestamp, tag: &Undoable) -> std::io::Result<String> {
+    /// Moves what is in a tag's place, and names this manifest, into the trash.
+    fn set_aside(
+        &mut self,
+        lock: &StoreLock,
+        now: Timestamp,
+        tag: &Undoable,
+        there: Option<Id>,
+    ) -> std::io::Result<String> {
+        let at = self.inventory.position(&tag.repository).filter(|_| !self.in_doubt);
+        let absent = at.zip(there).map(|(at, manifest)| {
+            check::absent_children(self.inventory, &self.inventory.repositories[at], manifest)
+        });
         let removed = RemovedTag {
             repository: tag.repository.to_string(),
             tag: tag.tag.to_string(),
@@ -274,6 +216,7 @@ impl Restoring<'_> {
                 code: "overwritten".into(),
                 text: format!("a tag that {} had removed was restored over it", tag.sweep.id),
             }],
+            lacked: absent.into_iter().flatten().map(|id| self.inventory.digest(id).to_string()).collect(),
         };
         let place = Place::Tag(tag.repository.clone(), tag.tag.clone());
         // A sweep of its own for each, since one file tells of all that lies beside it.
@@ -284,8 +227,21 @@ impl Restoring<'_> {
     }
 }
 
+/// What a tag's index lists and its repository did not have when it was removed.
+fn lacked_before(store: &Store, tag: &Undoable) -> Vec<Digest> {
+    let told = store.told_of_removed(&tag.sweep);
+    let told = told.get(&(tag.repository.to_string(), tag.tag.to_string()));
+    told.into_iter().flat_map(|it| &it.lacked).filter_map(|digest| digest.parse().ok()).collect()
+}
+
 /// Looks once more, now that the tags are in their places.
-fn verify(store: &Store, names: &[RepoName], told: &mut [RestoredTag], stop: &Stop) -> Result<(), UndoError> {
+fn verify(
+    store: &Store,
+    names: &[RepoName],
+    lacked: &Lacked,
+    told: &mut [RestoredTag],
+    stop: &Stop,
+) -> Result<(), UndoError> {
     if !told.iter().any(|it| it.outcome == RestoreOutcome::Restored) {
         return Ok(());
     }
@@ -297,7 +253,9 @@ fn verify(store: &Store, names: &[RepoName], told: &mut [RestoredTag], stop: &St
         let linked = tag.and_then(crate::model::Tag::digest);
         let lacks = match linked {
             Some(id) if inventory.digest(id) == it.digest => {
-                whole::lacking(store, &inventory, &it.repository, id, stop)?
+                let lacked = lacked.get(&(it.repository.clone(), it.tag.clone()));
+                let lacked = lacked.map(Vec::as_slice).unwrap_or_default();
+                whole::lacking(store, &inventory, &it.repository, id, lacked, stop)?
             }
             Some(id) => vec![format!("it names {} now; it was pushed in that moment", inventory.digest(id))],
             None => vec!["its link cannot be read".into()],

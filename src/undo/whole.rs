@@ -1,8 +1,10 @@
 //! Whether an image is all there: index, manifests, config, layers, and every link to them.
 
+use std::collections::HashSet;
+
 use crate::check;
 use crate::gc::mark::Graph;
-use crate::model::{Id, Inventory, LinkAge, Place, Problem, RepoName};
+use crate::model::{Digest, Id, Inventory, LinkAge, Place, Problem, RepoName};
 use crate::stop::{Interrupted, Stop};
 use crate::store::Store;
 
@@ -23,21 +25,26 @@ pub(super) fn look(
     Ok(problems)
 }
 
-/// What an image lacks, in words; nothing when it is whole.
+/// What an image lacks, in words; nothing when it is whole. The children that it `lacked` when it was removed
+/// do not count, unless they are there by now.
 pub(super) fn lacking(
     store: &Store,
     inventory: &Inventory,
     name: &RepoName,
     manifest: Id,
+    lacked: &[Digest],
     stop: &Stop,
 ) -> Result<Vec<String>, Interrupted> {
     let Some(at) = inventory.position(name) else {
         return Ok(vec![format!("the repository {name} is gone")]);
     };
     let repository = &inventory.repositories[at];
-    let mut lacks = check::lacking(inventory, repository, manifest);
+    let lacked = lacked.iter().filter_map(|digest| inventory.digests.id(digest));
+    let lacked: HashSet<Id> =
+        lacked.filter(|id| *id != manifest && !check::has_manifest(inventory, repository, *id)).collect();
+    let mut lacks = check::lacking(inventory, repository, manifest, &lacked);
     let graph = Graph::of(repository, &inventory.manifests);
-    let reached = graph.closure([manifest]);
+    let reached = graph.extend(&mut lacked.clone(), [manifest]);
     let mut blobs: Vec<(Id, u64)> = Vec::new();
     for id in reached.iter().copied() {
         if let Some(manifest) = inventory.manifests.get(&id) {

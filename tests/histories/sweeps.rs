@@ -200,9 +200,7 @@ impl World {
             assert!(unreached.is_empty(), "{name} still has {unreached:?}");
             let directory = self.view.repository(name);
             let uploads = !names(&directory.join("_uploads")).is_empty();
-            // A crash between the last two removals leaves a bare directory, which is no repository.
-            let inside =
-                names(&directory).iter().any(|entry| !entry.starts_with('_')) || names(&directory).is_empty();
+            let inside = names(&directory).iter().any(|entry| !entry.starts_with('_'));
             assert!(
                 !is_empty(repository) || uploads || inside || !directory.exists(),
                 "{name} is empty and still there: {:?}",

@@ -1,6 +1,10 @@
 //! Repositories that nothing is left in leave the catalog; what is inside them stays.
 
-use janitor_testkit::{Image, Registry};
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use janitor_testkit::{Damage, Image, Registry, Tree, ago};
 
 use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_versions};
 
@@ -80,4 +84,53 @@ fn an_empty_repository_younger_than_the_grace_stays() {
     let outcome = outcome.assert_code(0);
     assert_eq!(outcome.total("repositories_removed"), 0);
     assert!(registry.view().repository("young/_layers").is_dir());
+}
+
+fn set_hours_ago(directory: &Path, hours: u64) {
+    let at = ago(Duration::from_secs(3600 * hours));
+    File::open(directory).unwrap().set_modified(at).unwrap();
+}
+
+#[test]
+fn what_an_interrupted_sweep_left_of_a_repository_goes_when_nobody_touched_it_for_long() {
+    let registry = Registry::start();
+    push_versions(&registry, "app", 1);
+    push_versions(&registry, "team/app", 1);
+    let at = |name: &str| registry.view().repository(name);
+    let bare = ["app/web", "gone/deep/down", "gone/deep/too", "team/old", "Odd", "fresh", "busy/below"];
+    for name in bare {
+        fs::create_dir_all(at(name)).unwrap();
+    }
+    for name in bare.iter().filter(|name| **name != "fresh") {
+        set_hours_ago(&at(name), 3);
+    }
+    for above in ["gone/deep", "gone", "team", "app"] {
+        set_hours_ago(&at(above), 3);
+    }
+    set_hours_ago(&at("busy"), 0);
+    let sweep = janitor(&registry).env("GC_GRACE", "1h");
+
+    Damage::to(&registry.view()).truncate_tag("app", "v1");
+    let before = Tree::of(&at(""));
+    sweep.run().assert_code(3);
+    before.assert_unchanged(&Tree::of(&at("")));
+    registry.client().push("app", "v1", &Image::small(1));
+    let before = Tree::of(&at(""));
+    sweep.clone().env("GC_DELETE_UNTAGGED", "false").run().assert_code(0);
+    sweep.clone().audit().run().assert_code(0);
+    before.assert_unchanged(&Tree::of(&at("")));
+
+    sweep.run().assert_code(0);
+
+    for gone in ["app/web", "gone", "team/old", "busy/below"] {
+        assert!(!at(gone).exists(), "{gone}");
+    }
+    for stays in ["app", "team/app", "Odd", "fresh", "busy"] {
+        assert!(at(stays).is_dir(), "{stays}");
+    }
+    assert_all_pull(&registry, "app");
+    assert_all_pull(&registry, "team/app");
+    let after = Tree::of(&at(""));
+    sweep.run().assert_code(0);
+    after.assert_unchanged(&Tree::of(&at("")));
 }

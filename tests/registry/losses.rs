@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use janitor_testkit::{BulkSpec, Collector, Interrupt, Outcome, Registry, Tree};
+use janitor_testkit::{BadStorage, BulkSpec, Collector, Interrupt, Outcome, Registry, Tree};
 
 use crate::stage::{blobs_on_disk, janitor, registry_part};
 
@@ -116,6 +116,45 @@ fn what_goes_away_during_a_sweep_is_missed_by_the_next() {
     let told = janitor(&registry).keep(28).env("MAX_REMOVE_PERCENT", "100").run().assert_code(12).stderr;
     assert!(told.contains("0 of 28 tags"), "{told}");
     assert_eq!(blobs_on_disk(&registry).len(), 90);
+}
+
+#[test]
+fn a_memory_that_the_storage_fails_to_give_is_refused_until_it_does_or_somebody_confirms() {
+    let registry = store(24, 1);
+    janitor(&registry).run().assert_code(0);
+    let _gone = unmount(&registry, 11..24);
+    let before = Tree::of(&registry_part(&registry));
+    let sweep = janitor(&registry).env("MAX_REMOVE_PERCENT", "100");
+    for error in ["EIO", "EACCES", "ESTALE"] {
+        let bad = BadStorage::new("read", &format!("error={error}")).at(&memory(&registry));
+        let told = bad.for_janitor(sweep.clone()).run().assert_code(12).stderr;
+        assert!(told.contains("janitor/last-sweep.json: what the last sweep left is not known"), "{told}");
+        assert!(told.contains("check the storage and its permissions"), "{told}");
+        assert!(told.contains("--run-once --accept-losses "), "{told}");
+        before.assert_unchanged(&Tree::of(&registry_part(&registry)));
+    }
+    let bad = BadStorage::new("read", "error=EIO").at(&memory(&registry));
+    let everything = Tree::of(registry.store());
+    let audit = bad.for_janitor(sweep.clone().audit()).run().assert_code(12);
+    everything.assert_unchanged(&Tree::of(registry.store()));
+    assert_eq!(codes(&audit), ["no-memory"]);
+    assert_eq!(audit.total("blobs_removed"), 39);
+
+    let confirmed = bad.for_janitor(sweep.clone().arg("--accept-losses")).run().assert_code(3);
+    assert_eq!(codes(&confirmed), ["no-memory"]);
+    assert_eq!(blobs_on_disk(&registry).len(), 33);
+    sweep.run().assert_code(0);
+}
+
+#[test]
+fn a_memory_that_cannot_be_read_and_a_sweep_of_too_much_are_confirmed_together() {
+    let registry = store(1, 24);
+    janitor(&registry).keep(24).run().assert_code(0);
+    let bad = BadStorage::new("read", "error=EIO").at(&memory(&registry));
+    let told = bad.for_janitor(janitor(&registry).keep(1)).run().assert_code(12).stderr;
+    assert!(told.contains("what the last sweep left is not known"), "{told}");
+    assert_eq!(told.matches("--run-once").count(), 1, "{told}");
+    assert!(told.contains("--run-once --accept-losses --max-remove-percent 96 "), "{told}");
 }
 
 #[test]

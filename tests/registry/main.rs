@@ -29,6 +29,8 @@ mod quiet;
 mod repush;
 mod settings;
 mod signals;
+mod small_disk;
+mod split_stores;
 mod stage;
 mod undo;
 mod usage;

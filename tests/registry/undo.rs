@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use janitor_testkit::{
-    Damage, Image, ImageSpec, Janitor, Layer, OciLayout, Outcome, Registry, Skopeo, Tree, ago,
+    Damage, Digest, Document, Image, ImageSpec, Janitor, Layer, OciLayout, Outcome, Registry, Skopeo, Tree,
+    ago,
 };
 use serde_json::Value;
 
@@ -282,6 +283,71 @@ fn what_is_not_whole_does_not_come_back_and_what_is_missing_is_told() {
         assert!(refused.stdout.contains(told.as_str()), "{damage}: {}", refused.stdout);
         assert_unchanged(&trees, &registry);
     }
+}
+
+/// An index that lacks its last platform, as one does that was pushed without it.
+fn push_without_a_platform(registry: &Registry, tag: &str, seed: u64) -> (Image, Digest) {
+    let index = Image::multi_arch(seed);
+    registry.client().push("app", tag, &index);
+    let manifests: Vec<Digest> = index.documents().iter().map(Document::digest).collect();
+    let platform = manifests[2].clone();
+    let damage = Damage::to(&registry.view());
+    damage.remove_revision("app", &platform);
+    damage.remove_blob(&platform);
+    (index, platform)
+}
+
+#[test]
+fn an_index_that_was_pushed_without_all_of_its_platforms_comes_back_as_it_was() {
+    let registry = Registry::start();
+    let (index, platform) = push_without_a_platform(&registry, "v1", 4);
+    registry.client().push("app", "v2", &Image::small(5));
+    registry.set_push_time("app", "v1", ago(Duration::from_secs(60)));
+    let deleted = index.documents()[0].digest();
+    for _ in 0..2 {
+        holding(&registry).keep(1).run().assert_code(0);
+        assert_eq!(held(&registry), ["app:v1"]);
+
+        // What is deleted over the API meanwhile is another matter.
+        registry.client().delete("app", &deleted);
+        let refused = restore(&registry, &["app:v1"]).assert_code(3);
+        assert_eq!(outcomes(&refused), [pair("v1", "not-whole")]);
+        assert!(refused.stdout.contains(deleted.as_str()), "{}", refused.stdout);
+        assert!(!refused.stdout.contains(platform.as_str()), "{}", refused.stdout);
+        let link = registry.view().revision_link("app", &deleted);
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::fs::write(link, deleted.as_str()).unwrap();
+
+        let restored = restore(&registry, &["app:v1"]).assert_code(0);
+        assert_eq!(outcomes(&restored), [pair("v1", "restored")]);
+        assert!(restored.stdout.contains(platform.as_str()), "{}", restored.stdout);
+        assert_eq!(registry.view().tag_digest("app", "v1"), index.digest());
+        for child in &index.documents()[..2] {
+            assert_eq!(registry.client().pull("app", child.digest().as_str()).err(), None);
+        }
+        // It is as broken as it was, and goes with what it lacked again.
+        let swept = holding(&registry).keep(2).run().assert_code(3);
+        assert_eq!(swept.report()["broken"][0]["missing"], serde_json::json!([platform.as_str()]));
+        registry.set_push_time("app", "v1", ago(Duration::from_secs(60)));
+    }
+}
+
+#[test]
+fn a_platform_that_another_repository_has_was_not_in_this_one() {
+    let registry = Registry::start();
+    let (index, platform) = push_without_a_platform(&registry, "v1", 4);
+    registry.client().push("lib", "whole", &index);
+    registry.client().push("app", "v2", &Image::small(5));
+    registry.set_push_time("app", "v1", ago(Duration::from_secs(60)));
+    holding(&registry).keep(1).run().assert_code(0);
+    let restored = restore(&registry, &["app:v1"]).assert_code(0);
+    assert!(restored.stdout.contains(platform.as_str()), "{}", restored.stdout);
+    // Once it is there, it counts like any other.
+    registry.set_push_time("app", "v1", ago(Duration::from_secs(60)));
+    holding(&registry).keep(1).run().assert_code(0);
+    registry.client().push_untagged("app", &index);
+    let restored = restore(&registry, &["app:v1"]).assert_code(0);
+    assert!(restored.stdout.contains("the image is whole"), "{}", restored.stdout);
 }
 
 #[test]

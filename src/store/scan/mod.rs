@@ -82,11 +82,12 @@ impl Store {
         let (blobs, problems) = self.list_blobs_into(&scanner.digests, stop)?;
         scanner.report_all(problems);
         let undo = scanner.undo(&mut repositories)?;
+        let bare = scanner.bare();
         let present = |blob: Id| blobs.binary_search(&blob).is_ok();
         remembered.used +=
             scanner.read_manifests(&mut repositories, &mut manifests, &mut sizes, known, present)?;
         let problems = scanner.into_problems();
-        Ok(Inventory { digests, repositories, manifests, remembered, blobs, sizes, undo, problems })
+        Ok(Inventory { digests, repositories, manifests, remembered, blobs, sizes, bare, undo, problems })
     }
 
     /// Looks at some repositories of an inventory again, reading only manifests that are new to it.
@@ -116,11 +117,18 @@ struct Scanner<'a> {
     stop: &'a Stop,
     digests: Mutex<&'a mut Digests>,
     problems: Mutex<Vec<Problem>>,
+    bare: Mutex<Vec<RepoName>>,
 }
 
 impl<'a> Scanner<'a> {
     const fn new(store: &'a Store, digests: &'a mut Digests, stop: &'a Stop) -> Self {
-        Self { store, stop, digests: Mutex::new(digests), problems: Mutex::new(Vec::new()) }
+        Self {
+            store,
+            stop,
+            digests: Mutex::new(digests),
+            problems: Mutex::new(Vec::new()),
+            bare: Mutex::new(Vec::new()),
+        }
     }
 
     fn all_digests(&self) -> MutexGuard<'_, &'a mut Digests> {
@@ -139,6 +147,13 @@ impl<'a> Scanner<'a> {
         let mut problems = self.problems.into_inner().unwrap_or_else(PoisonError::into_inner);
         problems.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
         problems
+    }
+
+    /// What was walked through and holds nothing at all, by name.
+    fn bare(&self) -> Vec<RepoName> {
+        let mut bare = std::mem::take(&mut *self.bare.lock().unwrap_or_else(PoisonError::into_inner));
+        bare.sort_unstable();
+        bare
     }
 
     fn report_all(&self, problems: Vec<Problem>) {
@@ -171,6 +186,12 @@ impl<'a> Scanner<'a> {
             }
             Err(error) => return self.report(unreadable(Path::new(path), None, &error)),
         };
+        // An interrupted removal of an empty repository leaves such a thing.
+        if entries.is_empty()
+            && let Ok(name) = name.parse()
+        {
+            self.bare.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        }
         let is_dir = |wanted| entries.iter().any(|entry| entry.name == wanted && entry.kind == Kind::Dir);
         if is_dir(layout::MANIFESTS) || is_dir(layout::LAYERS) {
             match name.parse::<RepoName>() {

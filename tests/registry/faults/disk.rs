@@ -1,85 +1,29 @@
 //! A disk that is full to the last byte: the sweep that makes room on it still runs.
 
-#![expect(clippy::disallowed_methods, reason = "a small disk is mounted for the test")]
+#![expect(clippy::disallowed_methods, reason = "this test takes the janitor's reserve away")]
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::process::Command;
+use std::fs;
+use std::io;
 
-use janitor_testkit::{Image, ImageSpec, Layer, Registry, RegistryOptions};
-use tempfile::TempDir;
+use janitor_testkit::{Image, ImageSpec, Janitor, Layer, Registry, RegistryOptions};
 
-use super::assert_blobs;
-use crate::stage::{assert_all_pull, digests_of, janitor, names, push_series};
+use super::{assert_blobs, findings};
+use crate::small_disk::SmallDisk;
+use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_series};
 
-/// A disk of a few megabytes; unmounted with the value.
-#[derive(Debug)]
-struct SmallDisk {
-    at: TempDir,
-}
-
-impl SmallDisk {
-    #[track_caller]
-    fn mount() -> Self {
-        let at = TempDir::with_prefix("janitor-small-disk-").unwrap();
-        let mounted = as_root("mount")
-            .args(["-t", "tmpfs", "-o", "size=8m,mode=777", "tmpfs"])
-            .arg(at.path())
-            .output()
-            .unwrap();
-        assert!(
-            mounted.status.success(),
-            "this test mounts a small tmpfs, which takes root and CAP_SYS_ADMIN: {}",
-            String::from_utf8_lossy(&mounted.stderr)
-        );
-        Self { at }
-    }
-
-    fn path(&self) -> &Path {
-        self.at.path()
-    }
-
-    /// Writes until not one more byte fits.
-    fn fill(&self) {
-        let mut filler = File::create(self.path().join("filler")).unwrap();
-        for chunk in [vec![b'f'; 4096], vec![b'f']] {
-            let full = loop {
-                if let Err(error) = filler.write_all(&chunk) {
-                    break error;
-                }
-            };
-            assert_eq!(full.kind(), io::ErrorKind::StorageFull, "{full}");
-        }
-    }
-}
-
-/// Mounting is for root; elsewhere, as on a hosted runner, for whoever may become root without a password.
-fn as_root(program: &str) -> Command {
-    if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        return Command::new(program);
-    }
-    let mut command = Command::new("sudo");
-    command.args(["-n", program]);
-    command
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily, in case that something still has a file open on it; the kernel lets go with that.
-        as_root("umount").arg("-l").arg(self.at.path()).status().ok();
-    }
-}
-
-#[test]
-fn a_sweep_makes_room_on_a_disk_that_is_full_to_the_last_byte() {
-    let disk = SmallDisk::mount();
+fn three_images_on(disk: &SmallDisk) -> (Registry, Vec<Image>) {
     let store = disk.path().join("store");
     let registry = Registry::start_with(RegistryOptions { store: Some(store), ..RegistryOptions::default() });
     let images: Vec<Image> =
         (1..=3).map(|seed| ImageSpec::new("large").layer(Layer::seeded(seed, 1 << 20)).build()).collect();
     push_series(&registry, "app", &[("v1", &images[0]), ("v2", &images[1]), ("v3", &images[2])]);
+    (registry, images)
+}
+
+#[test]
+fn a_sweep_makes_room_on_a_disk_that_is_full_to_the_last_byte() {
+    let disk = SmallDisk::mount();
+    let (registry, images) = three_images_on(&disk);
     janitor(&registry).keep(3).run().assert_code(0);
     disk.fill();
     let untried = disk.path().join("untried");
@@ -94,4 +38,62 @@ fn a_sweep_makes_room_on_a_disk_that_is_full_to_the_last_byte() {
     assert_blobs(&registry, &digests_of(&images[2..]));
     assert_all_pull(&registry, "app");
     fs::write(&untried, "x").unwrap();
+}
+
+/// The tags in the trash, each with how many reasons are known for its removal.
+fn removed(holding: &Janitor) -> Vec<(String, usize)> {
+    let report = holding.clone().arg("trash").run().assert_code(0).report();
+    let told = report["tags"].as_array().unwrap().iter();
+    told.map(|it| (it["tag"].as_str().unwrap().to_owned(), it["reasons"].as_array().unwrap().len())).collect()
+}
+
+/// On a full disk, with or without the room that the janitor keeps for itself, tags are removed that can be
+/// brought back from there.
+#[track_caller]
+fn remove_and_bring_back_on_a_full_disk(has_reserve: bool) {
+    let disk = SmallDisk::mount();
+    let (registry, images) = three_images_on(&disk);
+    let holding = janitor(&registry).env("UNDO_WINDOW", "1h");
+    holding.clone().keep(3).run().assert_code(0);
+    if !has_reserve {
+        fs::remove_file(registry.store().join("janitor/reserve")).unwrap();
+    }
+    disk.fill();
+
+    let outcome = holding.clone().keep(1).run().assert_code(if has_reserve { 0 } else { 3 });
+
+    assert_eq!(outcome.total("tags_removed"), 2);
+    assert_eq!(registry.client().tags("app"), names(&["v3"]));
+    assert_blobs(&registry, &digests_of(&images));
+    let reasons = usize::from(has_reserve);
+    assert_eq!(removed(&holding), [("v1".to_owned(), reasons), ("v2".to_owned(), reasons)]);
+    if !has_reserve {
+        // What is missing is told, and so is why.
+        let told = findings(&outcome.report(), "error");
+        assert!(told[0]["path"].as_str().unwrap().starts_with("janitor/trash/pending/"), "{told:#?}");
+        assert!(told[0]["cause"].as_str().unwrap().contains("No space left"), "{told:#?}");
+    }
+    holding.clone().arg("restore").arg("app:v1").run().assert_code(0);
+    assert_eq!(registry.client().tags("app"), names(&["v1", "v3"]));
+    assert_all_pull(&registry, "app");
+
+    disk.make_room();
+    let outcome = holding.clone().keep(2).run().assert_code(0);
+    assert_eq!(outcome.total("tags_removed"), 0);
+    assert_eq!(findings(&outcome.report(), "error"), [0; 0]);
+    assert_eq!(removed(&holding), [("v2".to_owned(), reasons)]);
+    assert_eq!(blobs_on_disk(&registry), digests_of(&images));
+    holding.clone().arg("restore").arg("app:v2").run().assert_code(0);
+    assert_eq!(registry.client().tags("app"), names(&["v1", "v2", "v3"]));
+    assert_all_pull(&registry, "app");
+}
+
+#[test]
+fn what_is_removed_on_a_full_disk_can_be_brought_back_with_the_reasons_for_its_removal() {
+    remove_and_bring_back_on_a_full_disk(true);
+}
+
+#[test]
+fn what_is_removed_on_a_full_disk_without_any_reserve_can_be_brought_back() {
+    remove_and_bring_back_on_a_full_disk(false);
 }
