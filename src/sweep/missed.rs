@@ -20,7 +20,7 @@ impl Sweep<'_> {
         let repositories = inventory.repositories.iter();
         let named: HashSet<Id> =
             repositories.flat_map(|it| it.roots().chain(it.revisions.iter().copied())).collect();
-        let missed = named.into_iter().filter(|id| !inventory.manifests.contains_key(id));
+        let missed = named.into_iter().filter(|id| inventory.manifests.get(id).is_none());
         let missed = missed.map(|id| HiddenFile::Blob(inventory.digest(id))).collect();
         if self.show(lock, missed)? { self.store.scan_again(inventory, self.stop) } else { Ok(inventory) }
     }
