@@ -90,7 +90,7 @@ impl Store {
         places: impl IntoIterator<Item = Place>,
         stop: &Stop,
     ) -> Result<Vec<Place>, Interrupted> {
-        let dead = self.by_parent(places, |dir, place| {
+        let is_dead = |dir: Result<&super::Dir, &io::Error>, place: &Place| {
             stop.check()?;
             let length = match place {
                 Place::Tag(..) => None,
@@ -102,8 +102,10 @@ impl Store {
             let good =
                 matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length);
             Ok((!good).then(|| place.clone()))
-        })?;
-        Ok(dead.into_iter().flatten().collect())
+        };
+        let mut dead = Vec::new();
+        self.parts_by_parent(places, is_dead, |part| dead.extend(part.into_iter().flatten()))?;
+        Ok(dead)
     }
 
     /// The links among these that cannot be trusted: one stat each, and a closer look only at what is
@@ -225,9 +227,13 @@ impl Store {
                 .is_ok_and(|data| data.kind == Kind::File && (*size == 0 || data.size_bytes == *size));
             Ok((!there).then_some(*blob))
         };
-        let lost: Vec<Option<Id>> =
-            self.pool.install(|| blobs.par_iter().map(lost).collect::<Result<_, Interrupted>>())?;
-        Ok(lost.into_iter().flatten().collect())
+        let mut all = Vec::new();
+        for part in blobs.chunks(PART) {
+            let lost: Vec<Option<Id>> =
+                self.pool.install(|| part.par_iter().map(lost).collect::<Result<_, Interrupted>>())?;
+            all.extend(lost.into_iter().flatten());
+        }
+        Ok(all)
     }
 }
 

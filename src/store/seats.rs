@@ -61,14 +61,26 @@ impl Store {
         things: impl IntoIterator<Item = S>,
         act: impl Fn(Result<&Dir, &io::Error>, &S) -> Result<T, Interrupted> + Sync,
     ) -> Result<Vec<T>, Interrupted> {
-        let mut things = things.into_iter();
+        let things = things.into_iter();
         let mut done = Vec::with_capacity(things.size_hint().0);
+        self.parts_by_parent(things, act, |mut part| done.append(&mut part))?;
+        Ok(done)
+    }
+
+    /// The same, with what came of each part handed on at once: there may be a million things.
+    pub(super) fn parts_by_parent<S: Seated, T: Send>(
+        &self,
+        things: impl IntoIterator<Item = S>,
+        act: impl Fn(Result<&Dir, &io::Error>, &S) -> Result<T, Interrupted> + Sync,
+        mut done: impl FnMut(Vec<T>),
+    ) -> Result<(), Interrupted> {
+        let mut things = things.into_iter();
         loop {
             let part: Vec<S> = things.by_ref().take(PART).collect();
             if part.is_empty() {
-                return Ok(done);
+                return Ok(());
             }
-            done.append(&mut self.part_by_parent(&part, &act)?);
+            done(self.part_by_parent(&part, &act)?);
         }
     }
 

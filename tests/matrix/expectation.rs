@@ -35,7 +35,11 @@ impl Expect {
 
     pub(crate) fn exit_code(&self, collects: bool) -> i32 {
         match self {
-            Self::Doubt { .. } | Self::Broken { .. } | Self::Error { .. } => 3,
+            Self::Refused { .. } if collects => 12,
+            Self::Doubt { .. }
+            | Self::Broken { .. }
+            | Self::Error { .. }
+            | Self::Refused { told: Some(_) } => 3,
             Self::Uncollected => {
                 if collects {
                     3
@@ -43,8 +47,6 @@ impl Expect {
                     0
                 }
             }
-            Self::Refused { .. } if collects => 12,
-            Self::Refused { told: Some(_) } => 3,
             Self::Refused { told: None } | Self::Noted { .. } | Self::Done => 0,
         }
     }

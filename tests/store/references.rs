@@ -104,7 +104,7 @@ fn what_is_remembered_is_what_would_be_read() {
     stage.sweep_keeping_all();
     let (with, log) = audit(&stage);
     assert_eq!(read(&log), Vec::<String>::new());
-    fs::remove_file(file(&stage)).unwrap();
+    Damage::to(stage.view()).remove(&file(&stage));
     let (without, log) = audit(&stage);
     assert_ne!(read(&log), Vec::<String>::new());
     assert_eq!(told(&with), told(&without));

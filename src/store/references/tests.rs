@@ -16,22 +16,23 @@ fn read(file: &[u8]) -> Result<(Digests, Manifests), ReferencesError> {
     read_references(file, file.len() as u64)
 }
 
-/// What is known of a digest, in words of digests; `None` where nothing is, and inside of that where it is plain.
-fn told(digests: &Digests, manifests: &Manifests, digest: &Digest) -> Option<Option<Document>> {
+/// What is known of a digest, in words of digests.
+fn told(digests: &Digests, manifests: &Manifests, digest: &Digest) -> Option<String> {
     Some(match manifests.content(digests.id(digest)?)? {
-        Content::Plain => None,
+        Content::Plain => "a plain blob".to_owned(),
         Content::Manifest(manifest) => {
             let blob = |it: crate::model::Reference| Descriptor {
                 digest: digests.get(it.blob),
                 size_bytes: it.size_bytes,
                 foreign: it.foreign,
             };
-            Some(Document {
+            let document = Document {
                 size_bytes: manifest.size_bytes(),
                 children: manifest.listed().map(blob).collect(),
                 blobs: manifest.blobs().map(blob).collect(),
                 subject: manifest.subject().map(|subject| digests.get(subject)),
-            })
+            };
+            format!("{document:?}")
         }
     })
 }
@@ -141,7 +142,7 @@ fn a_count_is_believed_only_as_far_as_there_are_bytes_for_it() {
 #[test]
 fn what_another_version_wrote_is_not_believed() {
     let mut file = written(&Digests::default(), &Manifests::default(), &[]);
-    let version = file.iter().position(|byte| byte.is_ascii_digit()).unwrap();
+    let version = file.iter().position(u8::is_ascii_digit).unwrap();
     file[version] = b'9';
     assert!(matches!(read(&file), Err(ReferencesError::Version)));
 }
