@@ -33,7 +33,7 @@ const CHANGES: [RequestKind; 6] = [
     RequestKind::RmDir,
 ];
 
-/// A directory of the disk, and where it is mounted.
+/// A directory of the disk, and where it is mounted; unmounted before the directory goes.
 struct Mounted {
     slow: SlowFs,
     disk: PathBuf,
@@ -64,7 +64,8 @@ fn listing(at: &Path) -> BTreeMap<String, bool> {
 
 #[test]
 fn what_is_written_through_it_is_on_the_disk_with_the_same_attributes() {
-    let Mounted { slow, disk, .. } = prompt();
+    let on = prompt();
+    let (slow, disk) = (&on.slow, &on.disk);
     let (at, below) = (slow.path().join("a/b"), disk.join("a/b"));
     fs::create_dir_all(&at).unwrap();
     let file = at.join("file");
@@ -83,7 +84,7 @@ fn what_is_written_through_it_is_on_the_disk_with_the_same_attributes() {
             let rest = (found.ino(), found.mode(), found.nlink(), found.uid(), found.size(), found.blocks());
             (times, rest)
         };
-        assert_eq!(seen(slow.path()), seen(&disk), "{path}");
+        assert_eq!(seen(slow.path()), seen(disk), "{path}");
     }
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), past);
     assert_eq!(fs::metadata(slow.path().join("a")).unwrap().nlink(), 3, "a directory counts those in it");
@@ -96,7 +97,8 @@ fn what_is_written_through_it_is_on_the_disk_with_the_same_attributes() {
 
 #[test]
 fn files_are_truncated_appended_to_and_written_in_the_middle() {
-    let Mounted { slow, disk, .. } = prompt();
+    let on = prompt();
+    let (slow, disk) = (&on.slow, &on.disk);
     let (path, below) = (slow.path().join("file"), disk.join("file"));
     fs::write(&path, "0123456789").unwrap();
     let mut file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
@@ -117,7 +119,8 @@ fn files_are_truncated_appended_to_and_written_in_the_middle() {
 
 #[test]
 fn what_is_open_stays_so_after_it_was_renamed_and_removed() {
-    let Mounted { slow, .. } = prompt();
+    let on = prompt();
+    let slow = &on.slow;
     let at = |name: &str| slow.path().join(name);
     fs::create_dir(at("old")).unwrap();
     fs::write(at("old/file"), "content").unwrap();
@@ -135,7 +138,8 @@ fn what_is_open_stays_so_after_it_was_renamed_and_removed() {
 
 #[test]
 fn renames_and_removals_are_refused_as_on_the_disk() {
-    let Mounted { slow, .. } = prompt();
+    let on = prompt();
+    let slow = &on.slow;
     let at = |name: &str| slow.path().join(name);
     fs::create_dir_all(at("full/below")).unwrap();
     fs::create_dir(at("empty")).unwrap();
@@ -154,7 +158,8 @@ fn renames_and_removals_are_refused_as_on_the_disk() {
 
 #[test]
 fn links_and_locks_work() {
-    let Mounted { slow, disk, .. } = prompt();
+    let on = prompt();
+    let (slow, disk) = (&on.slow, &on.disk);
     let at = |name: &str| slow.path().join(name);
     fs::write(at("file"), "content").unwrap();
     symlink("file", at("symbolic")).unwrap();
@@ -171,7 +176,8 @@ fn links_and_locks_work() {
 
 #[test]
 fn a_long_listing_is_complete_and_tells_kinds_and_attributes() {
-    let Mounted { slow, disk, .. } = prompt();
+    let on = prompt();
+    let (slow, disk) = (&on.slow, &on.disk);
     for number in 0..2000 {
         fs::write(disk.join(format!("{number:064}")), "x").unwrap();
     }
@@ -188,7 +194,8 @@ fn a_long_listing_is_complete_and_tells_kinds_and_attributes() {
 
 #[test]
 fn each_kind_of_request_is_counted() {
-    let Mounted { mut slow, disk, .. } = prompt();
+    let mut on = prompt();
+    let (slow, disk) = (&mut on.slow, &on.disk);
     fs::create_dir_all(disk.join("a/b")).unwrap();
     fs::write(disk.join("a/b/file"), "content").unwrap();
     slow.remount().unwrap();
@@ -219,7 +226,8 @@ fn each_kind_of_request_is_counted() {
 
 #[test]
 fn what_was_asked_for_is_remembered_until_it_is_mounted_again() {
-    let Mounted { mut slow, disk, .. } = prompt();
+    let mut on = prompt();
+    let (slow, disk) = (&mut on.slow, &on.disk);
     fs::write(disk.join("file"), "content").unwrap();
     let ask = |slow: &SlowFs| {
         let before = slow.requests();
@@ -229,24 +237,25 @@ fn what_was_asked_for_is_remembered_until_it_is_mounted_again() {
     };
     let options = SlowFsOptions { delay: Duration::ZERO, remembers: Duration::from_secs(600) };
     let other = disk.parent().unwrap().join("other");
-    let mut patient = SlowFs::mount(&disk, &other, options).unwrap();
+    let mut patient = SlowFs::mount(disk, &other, options).unwrap();
     assert_eq!(ask(&patient), 2);
     assert_eq!(ask(&patient), 0, "also that there is nothing");
     patient.remount().unwrap();
     assert_eq!(ask(&patient), 2);
-    assert_eq!(ask(&slow), 2);
+    assert_eq!(ask(slow), 2);
     slow.remount().unwrap();
-    assert_eq!(ask(&slow), 2);
+    assert_eq!(ask(slow), 2);
 }
 
 #[test]
 fn sixty_four_callers_wait_at_the_same_time() {
     const CALLERS: usize = 64;
-    let Mounted { slow, disk, .. } = mounted(Duration::from_secs(2));
+    let on = mounted(Duration::from_secs(2));
+    let (slow, disk) = (&on.slow, &on.disk);
     for number in 0..CALLERS {
         fs::write(disk.join(number.to_string()), "x").unwrap();
     }
-    let (slow, together) = (&slow, Barrier::new(CALLERS));
+    let together = Barrier::new(CALLERS);
     thread::scope(|scope| {
         for number in 0..CALLERS {
             let together = &together;
@@ -280,7 +289,8 @@ fn it_is_unmounted_with_the_value_whatever_is_open() {
 
 #[test]
 fn a_registry_serves_and_collects_on_it() {
-    let Mounted { slow, .. } = prompt();
+    let on = prompt();
+    let slow = &on.slow;
     let store = slow.path().join("store");
     let registry = Registry::start_with(RegistryOptions { store: Some(store), ..Default::default() });
     let client = registry.client();
@@ -300,7 +310,8 @@ fn a_registry_serves_and_collects_on_it() {
 
 #[test]
 fn a_large_store_is_listed_whole() {
-    let Mounted { slow, disk, .. } = prompt();
+    let on = prompt();
+    let (slow, disk) = (&on.slow, &on.disk);
     let summary =
         BulkSpec { repositories: 3, tags: 4, untagged: 1, ..BulkSpec::default() }.write(&disk.join("store"));
     let find = |root: &Path| {
@@ -314,6 +325,6 @@ fn a_large_store_is_listed_whole() {
         lines
     };
     let seen = find(slow.path());
-    assert_eq!(seen, find(&disk));
+    assert_eq!(seen, find(disk));
     assert!(seen.len() > summary.blobs);
 }
