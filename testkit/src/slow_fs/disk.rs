@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileHandle, INodeNo, TimeOrNow};
@@ -17,6 +16,7 @@ use rustix::io::Errno;
 
 use super::attributes;
 use super::handles::Handles;
+use super::listing::Listing;
 use super::nodes::Nodes;
 
 /// A directory of the disk, by the numbers that the kernel knows things by.
@@ -25,12 +25,6 @@ pub(super) struct Disk {
     device: (u32, u32),
     pub(super) files: Handles<std::fs::File>,
     pub(super) listings: Handles<Listing>,
-}
-
-/// An open directory: its entries as they were when it was last read from its start.
-pub(super) struct Listing {
-    directory: OwnedFd,
-    names: Mutex<Arc<[Box<OsStr>]>>,
 }
 
 /// What is to change of a file's attributes.
@@ -159,7 +153,7 @@ impl Disk {
     pub(super) fn open_listing(&self, node: INodeNo) -> io::Result<FileHandle> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = fs::openat(&*self.nodes.get(node)?, ".", flags, Mode::empty())?;
-        Ok(self.listings.add(Listing { directory, names: Mutex::new(Arc::default()) }))
+        Ok(self.listings.add(Listing::of(directory)))
     }
 
     /// The entries of an open directory from a position on, each with its attributes; what went away since it was listed
@@ -177,9 +171,9 @@ impl Disk {
         for (name, next) in names.iter().zip(1..).skip(first) {
             let is_dots = matches!(name.as_bytes(), b"." | b"..");
             let looked = if is_dots {
-                attributes::of(&listing.directory).map(|(attributes, _)| (attributes, None))
+                attributes::of(listing.directory()).map(|(attributes, _)| (attributes, None))
             } else {
-                self.look(&listing.directory, name).map(|(attributes, file)| (attributes, Some(file)))
+                self.look(listing.directory(), name).map(|(attributes, file)| (attributes, Some(file)))
             };
             let (attributes, file) = match looked {
                 Ok(looked) => looked,
@@ -253,21 +247,6 @@ impl Disk {
             fs::chmodat(CWD, path_of(&file), Mode::from_raw_mode(maker.mode & 0o7777), AtFlags::empty())?;
         }
         Ok((attributes::of(&file)?.0, file))
-    }
-}
-
-impl Listing {
-    fn names(&self, anew: bool) -> io::Result<Arc<[Box<OsStr>]>> {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if anew {
-            let mut directory = fs::Dir::read_from(&self.directory)?;
-            let mut read: Vec<Box<OsStr>> = Vec::new();
-            while let Some(entry) = directory.read() {
-                read.push(OsStr::from_bytes(entry?.file_name().to_bytes()).into());
-            }
-            *names = read.into();
-        }
-        Ok(Arc::clone(&names))
     }
 }
 

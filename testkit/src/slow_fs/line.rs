@@ -81,6 +81,10 @@ impl Line {
         Requests(std::array::from_fn(|kind| self.shared.counts[kind].load(Ordering::Relaxed)))
     }
 
+    pub(super) fn begin_most_anew(&self) {
+        self.shared.most.store(0, Ordering::Relaxed);
+    }
+
     pub(super) fn most_at_once(&self) -> usize {
         self.shared.most.load(Ordering::Relaxed)
     }

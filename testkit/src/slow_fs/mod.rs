@@ -42,12 +42,14 @@ mod attributes;
 mod disk;
 mod handles;
 mod line;
+mod listing;
 mod nodes;
 mod requests;
 mod server;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,12 +115,13 @@ impl SlowFs {
         &self.at
     }
 
-    /// Unmounts and mounts again, so that nothing is remembered. The counts go on.
+    /// Unmounts and mounts again, so that nothing is remembered. The counts go on; the most at once begins anew.
     ///
     /// # Errors
     /// As [`SlowFs::mount`].
     pub fn remount(&mut self) -> io::Result<()> {
         self.stop();
+        self.line.begin_most_anew();
         self.start()
     }
 
@@ -132,7 +135,7 @@ impl SlowFs {
         self.line.requests()
     }
 
-    /// The most requests that were under way at the same time.
+    /// The most requests that were under way at the same time since it was mounted.
     pub fn most_at_once(&self) -> usize {
         self.line.most_at_once()
     }
@@ -160,10 +163,26 @@ impl SlowFs {
         // Root's own calls, since the library's give up where something is still open.
         let unmounted =
             now(UnmountFlags::empty()).or_else(|_| now(UnmountFlags::FORCE | UnmountFlags::DETACH));
-        let ended = if unmounted.is_ok() { session.join() } else { session.umount_and_join() };
+        let ended = if unmounted.is_ok() {
+            session.join()
+        } else if self.abort() {
+            session.umount_and_join()
+        } else {
+            // It goes on behind the scenes for as long as something is open there.
+            drop(session);
+            Ok(())
+        };
         if let Err(error) = ended {
             report(&self.at, &error);
         }
+    }
+
+    /// Has the kernel end the connection, as its owner may; says whether it did.
+    fn abort(&self) -> bool {
+        let number = fs::metadata(&self.at).map(|at| rustix::fs::minor(at.dev()));
+        let aborted =
+            number.and_then(|number| fs::write(format!("/sys/fs/fuse/connections/{number}/abort"), "1"));
+        aborted.is_ok()
     }
 }
 
