@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{fill, millis, peak, times};
+use super::{fill, millis, peak, times, times_alone};
 use crate::growth::Grown;
 use crate::measure::Measured;
 use crate::removal::Removal;
@@ -50,8 +50,7 @@ fn per_blob(store: &Grown, measured: &Measured) -> f64 {
 }
 
 pub(super) fn removal(removal: &Removal) -> String {
-    let slow: Vec<Measured> = removal.slow.iter().map(|(measured, _)| measured.clone()).collect();
-    let mut at_delay = times(&slow);
+    let mut at_delay = times_alone(removal.slow.iter().map(|(measured, _)| measured));
     at_delay.push_str("\nThe requests of the last round:\n\n");
     for (measured, requests) in &removal.slow {
         writeln!(at_delay, "- {}: {} ({requests})", measured.name, requests.total())

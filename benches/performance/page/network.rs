@@ -5,20 +5,18 @@ use std::time::Duration;
 
 use janitor_testkit::RequestKind;
 
-use super::{fill, millis, times};
+use super::{fill, millis, times_alone};
 use crate::floor::Part;
-use crate::measure::Measured;
 use crate::network::{Kind, Network, Row};
 
 pub(super) fn render(network: &Network) -> String {
     let rounds = network.rows.first().map_or(0, |row| row.measured.runs.len());
-    let measured: Vec<Measured> = network.rows.iter().map(|row| row.measured.clone()).collect();
     fill(
         include_str!("network.md"),
         &[
             ("delay", humantime::format_duration(network.delay).to_string()),
             ("rounds", rounds.to_string()),
-            ("times", times(&measured)),
+            ("times", times_alone(network.rows.iter().map(|row| &row.measured))),
             ("requests", requests(&network.rows)),
             ("floor", floor(network)),
             ("ratio", ratio(network)),
