@@ -71,7 +71,7 @@ lint: ## Check format and lints
 docs: ## Build the documentation of the code
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --locked --no-deps --document-private-items
 
-bench: ## Measure against the stock collector and `find`
+bench: ## Measure against the stock collector and `find` (needs FUSE)
 	$(CARGO) bench --locked --bench performance -- --page docs/performance.md $(ARGS)
 
 # Without a sanitizer, a stable toolchain does: the coverage that libFuzzer goes by comes of flags that are stable, and
@@ -89,7 +89,7 @@ stock-losses: ## Show what the registry's own collector loses beside pushes and 
 	@scripts/stock-losses.sh
 
 deps: ## Install what the tests need (Debian, Ubuntu)
-	@scripts/deps.sh registry skopeo strace nextest
+	@scripts/deps.sh registry skopeo strace fuse nextest
 
 clean: ## Remove what was built here
 	$(CARGO) clean

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is named and missing: registry, skopeo, strace, nextest, fuzz.
+# Installs what is named and missing: registry, skopeo, strace, fuse, nextest, fuzz.
 # On other systems than Debian and Ubuntu it says what to install by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,6 +19,10 @@ for wanted in "$@"; do
         ;;
     skopeo | strace)
         command -v "$wanted" >/dev/null || install_packages "$wanted"
+        ;;
+    fuse)
+        # Root mounts by itself.
+        [ "$(id -u)" -eq 0 ] || command -v fusermount3 >/dev/null || install_packages fuse3
         ;;
     nextest)
         # An optimised build with everything in it takes twice as long, for a few seconds of tests.

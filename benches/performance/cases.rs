@@ -1,4 +1,4 @@
-//! The stores and the commands that are measured on them.
+//! What is measured on a local disk: a small store, whole sweeps of it, large stores.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -8,6 +8,7 @@ use std::process::Command;
 use janitor_testkit::{BulkSpec, BulkSummary, registry_bin};
 use serde::Deserialize;
 
+use crate::commands::{Commands, find, no_grace, with};
 use crate::measure::{Candidate, Measured, paired, run};
 
 /// Tags in each repository of a large store.
@@ -66,12 +67,13 @@ pub(crate) struct Sweeps {
 
 pub(crate) struct Bench {
     scratch: PathBuf,
+    commands: Commands,
     rounds: usize,
 }
 
 impl Bench {
     pub(crate) fn new(scratch: &Path, rounds: usize) -> Self {
-        Self { scratch: scratch.to_owned(), rounds }
+        Self { scratch: scratch.to_owned(), commands: Commands::new(scratch), rounds }
     }
 
     /// 20 repositories with 30 tags and 10 untagged manifests each.
@@ -84,10 +86,10 @@ impl Bench {
         assert_eq!(told.totals.tags, summary.tags, "every tag is seen");
         assert_eq!(told.totals.tags_removed, spec.repositories * (spec.tags - 10), "all but ten go");
         let find = || find(&store);
-        let defaults = || self.audit(&store);
-        let audit = || no_grace(self.audit(&store));
-        let one_job = || with(no_grace(self.audit(&store)), "JANITOR_JOBS", "1");
-        let collector = || self.collector(&store, &["--dry-run"]);
+        let defaults = || self.commands.audit(&store);
+        let audit = || no_grace(self.commands.audit(&store));
+        let one_job = || with(no_grace(self.commands.audit(&store)), "JANITOR_JOBS", "1");
+        let collector = || self.commands.collector(&registry_bin(), &store, &["--dry-run"]);
         let candidates: [Candidate<'_>; 5] = [
             ("find <store> -type f", &find),
             ("audit", &audit),
@@ -123,16 +125,21 @@ impl Bench {
             let store = self.store("swept");
             let output = self.output();
             BulkSpec::default().write(&store);
-            let audit = run(&mut no_grace(self.audit(&store)), &output);
-            let sweep =
-                || with(with(no_grace(self.janitor(&store)), "GC_SETTLE", "0s"), "JANITOR_OUTPUT", "json");
+            let audit = run(&mut no_grace(self.commands.audit(&store)), &output);
+            let sweep = || {
+                with(
+                    with(no_grace(self.commands.janitor(&store)), "GC_SETTLE", "0s"),
+                    "JANITOR_OUTPUT",
+                    "json",
+                )
+            };
             let whole = run(&mut sweep(), &output);
             blobs_removed = read(&output).totals.blobs_removed;
             remove(&store);
 
             BulkSpec::default().write(&store);
             run(&mut with(sweep(), "RUN_GC", "false"), &output);
-            let collector = run(&mut self.collector(&store, &[]), &output);
+            let collector = run(&mut self.commands.collector(&registry_bin(), &store, &[]), &output);
             remove(&store);
             if round > 0 {
                 for (measured, run) in measured.iter_mut().zip([whole, collector, audit]) {
@@ -169,9 +176,9 @@ impl Bench {
             };
             let told = self.told(&store);
             assert_eq!(told.totals.tags, tags, "every tag is seen");
-            let audit = || no_grace(self.audit(&store));
-            let json = || with(no_grace(self.audit(&store)), "JANITOR_OUTPUT", "json");
-            let defaults = || self.audit(&store);
+            let audit = || no_grace(self.commands.audit(&store));
+            let json = || with(no_grace(self.commands.audit(&store)), "JANITOR_OUTPUT", "json");
+            let defaults = || self.commands.audit(&store);
             let candidates: [Candidate<'_>; 3] = [
                 ("audit", &audit),
                 ("audit, JSON report", &json),
@@ -194,68 +201,14 @@ impl Bench {
         self.scratch.join("output")
     }
 
-    /// One sweep, with nothing in its environment but this.
-    fn janitor(&self, store: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_janitor"));
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("RUN_ONCE", "true")
-            .env("LOG_LEVEL", "warn")
-            // The stores have far more tags than stay.
-            .env("GC_QUIET", "0s")
-            .env("MAX_REMOVE_PERCENT", "100")
-            .env("JANITOR_DATA_DIR", store)
-            .env("JANITOR_REGISTRY_CONFIG", self.config(store))
-            .env("JANITOR_REGISTRY_BIN", registry_bin());
-        command
-    }
-
-    fn audit(&self, store: &Path) -> Command {
-        with(self.janitor(store), "DRY_RUN", "true")
-    }
-
-    fn collector(&self, store: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(registry_bin());
-        command.env_clear().arg("garbage-collect").args(arguments).arg(self.config(store));
-        command
-    }
-
-    fn config(&self, store: &Path) -> PathBuf {
-        let path = self.scratch.join("config.yml");
-        let root = store.display();
-        let text = format!(
-            "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: {root}\n  delete:\n    \
-             enabled: true\nhttp:\n  addr: 127.0.0.1:0\n"
-        );
-        fs::write(&path, text).expect("a configuration");
-        path
-    }
-
     fn told(&self, store: &Path) -> Told {
-        run(&mut with(no_grace(self.audit(store)), "JANITOR_OUTPUT", "json"), &self.output());
+        run(&mut with(no_grace(self.commands.audit(store)), "JANITOR_OUTPUT", "json"), &self.output());
         read(&self.output())
     }
 }
 
-fn find(store: &Path) -> Command {
-    let mut find = Command::new("find");
-    find.arg(store).args(["-type", "f"]);
-    find
-}
-
-fn with(mut command: Command, name: &str, value: &str) -> Command {
-    command.env(name, value);
-    command
-}
-
-/// The stores have just been written, so that with a grace every blob is too young to go.
-fn no_grace(command: Command) -> Command {
-    with(command, "GC_GRACE", "0s")
-}
-
 /// Reads a report without its list of tags, so that the benchmark itself stays small.
-fn read(output: &Path) -> Told {
+pub(crate) fn read(output: &Path) -> Told {
     let file = File::open(output).expect("a report");
     serde_json::from_reader(BufReader::new(file)).expect("a report in JSON")
 }
@@ -277,6 +230,6 @@ fn drop_caches() -> std::io::Result<()> {
     fs::write("/proc/sys/vm/drop_caches", "3")
 }
 
-fn remove(store: &Path) {
+pub(crate) fn remove(store: &Path) {
     fs::remove_dir_all(store).expect("a store of the benchmark's own is removed");
 }

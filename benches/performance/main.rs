@@ -13,19 +13,41 @@
 )]
 
 mod cases;
+mod commands;
+mod floor;
+mod growth;
 mod machine;
 mod measure;
+mod network;
 mod page;
+mod removal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use cases::Bench;
+use page::Results;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// The small store, whole sweeps of it, and large stores, on the local disk.
+    Local,
+    /// The small store on a file system on which each request takes a while. Needs FUSE.
+    Network,
+    /// Stores of up to a million blobs on the local disk. Takes 17 GB and 4.5 million inodes.
+    Growth,
+    /// A sweep that deletes many blobs, with `GC_ENGINE=native`. Needs FUSE.
+    Removal,
+}
 
 /// Measures the janitor against `find` and the stock collector.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// What to measure.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Section::Local, Section::Network])]
+    sections: Vec<Section>,
     /// Counted rounds of the small store.
     #[arg(long, default_value_t = 11)]
     rounds: usize,
@@ -36,10 +58,28 @@ struct Arguments {
     /// million inodes.
     #[arg(long, default_value_t = 200_000)]
     max_tags: usize,
+    /// Rounds on network storage; each takes about a minute and a half, for the stock collector's sake.
+    #[arg(long, default_value_t = 3)]
+    network_rounds: usize,
+    /// How long a request to network storage takes.
+    #[arg(long, default_value = "1ms", value_parser = humantime::parse_duration)]
+    delay: std::time::Duration,
+    /// Blobs of the largest store of the section `growth`: 10000, 100000 or 1000000.
+    #[arg(long, default_value_t = 1_000_000)]
+    max_blobs: usize,
+    /// Counted rounds of each store of the section `growth`.
+    #[arg(long, default_value_t = 3)]
+    growth_rounds: usize,
+    /// Blobs that the section `removal` deletes.
+    #[arg(long, default_value_t = 100_000)]
+    removed_blobs: usize,
+    /// Rounds of the section `removal`; at 1 ms, one takes ten minutes with 100,000 blobs.
+    #[arg(long, default_value_t = 1)]
+    removal_rounds: usize,
     /// A directory for the stores, on the disk to measure; a temporary one beside the build when not given.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Writes the page here.
+    /// Writes the page here. Sections that are not measured are left out of it.
     #[arg(long)]
     page: Option<PathBuf>,
     /// Something to say about this run, such as what else the machine did.
@@ -55,19 +95,32 @@ fn main() {
     let near = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     let scratch =
         tempfile::Builder::new().prefix("bench-").tempdir_in(&near).expect("a directory for the stores");
-    let bench = Bench::new(scratch.path(), arguments.rounds);
-    let small = bench.small();
-    let sweeps = bench.sweeps();
-    let large = bench.large(arguments.large_rounds, arguments.max_tags);
-    let text = page::render(
-        &machine::describe(scratch.path()),
-        arguments.note.as_deref().unwrap_or_default(),
-        &small,
-        &sweeps,
-        &large,
-    );
+    let results = measure(&arguments, scratch.path());
+    let note = arguments.note.as_deref().unwrap_or_default();
+    let text = page::render(&machine::describe(scratch.path()), note, &results);
     println!("{text}");
     if let Some(path) = arguments.page {
         std::fs::write(&path, text).expect("the page is written");
     }
+}
+
+fn measure(arguments: &Arguments, scratch: &Path) -> Results {
+    let is_wanted = |section| arguments.sections.contains(&section);
+    let mut results = Results::default();
+    if is_wanted(Section::Local) {
+        let bench = Bench::new(scratch, arguments.rounds);
+        let (small, sweeps) = (bench.small(), bench.sweeps());
+        results.local = Some((small, sweeps, bench.large(arguments.large_rounds, arguments.max_tags)));
+    }
+    if is_wanted(Section::Network) {
+        results.network = Some(network::measure(scratch, arguments.network_rounds, arguments.delay));
+    }
+    if is_wanted(Section::Growth) {
+        results.growth = growth::measure(scratch, arguments.growth_rounds, arguments.max_blobs);
+    }
+    if is_wanted(Section::Removal) {
+        let (rounds, blobs) = (arguments.removal_rounds, arguments.removed_blobs);
+        results.removal = Some(removal::measure(scratch, rounds, blobs, arguments.delay));
+    }
+    results
 }

@@ -1,5 +1,6 @@
 //! Writes large stores of deterministic content, for measuring.
 
+use std::fs::File;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +28,10 @@ pub struct BulkSpec {
     pub own_layers: usize,
     /// Bytes of each layer.
     pub layer_bytes: usize,
+    /// Whether layers are holes: as long as they should be, without a block on the disk, and not of their digest.
+    pub are_layers_hollow: bool,
+    /// Blobs that nothing names.
+    pub stray_blobs: usize,
     /// Push time of the newest tag; older tags and the untagged manifests go back from it.
     pub newest: SystemTime,
     /// Time between two pushes to a repository.
@@ -45,6 +50,8 @@ impl Default for BulkSpec {
             shared_layers: 3,
             own_layers: 2,
             layer_bytes: 64,
+            are_layers_hollow: false,
+            stray_blobs: 0,
             newest: SystemTime::now() - Duration::from_secs(86_400),
             step: Duration::from_secs(60),
             seed: 1,
@@ -69,26 +76,17 @@ impl BulkSpec {
         let view = StoreView::new(root);
         let shared: Vec<Descriptor> =
             (0..self.shared_layers).map(|number| self.layer(&view, number as u64)).collect();
-        let next = AtomicUsize::new(0);
-        let workers = thread::available_parallelism().map_or(2, NonZero::get);
-        thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(|| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= self.repositories {
-                            break;
-                        }
-                        self.write_repository(&view, self.first_repository + number, &shared);
-                    }
-                });
-            }
+        side_by_side(self.repositories, |number| {
+            self.write_repository(&view, self.first_repository + number, &shared);
+        });
+        side_by_side(self.stray_blobs, |number| {
+            self.layer(&view, u64::MAX - number as u64);
         });
         let manifests = self.repositories * (self.tags + self.untagged);
         BulkSummary {
             tags: self.repositories * self.tags,
             manifests,
-            blobs: self.shared_layers + manifests * (2 + self.own_layers),
+            blobs: self.shared_layers + manifests * (2 + self.own_layers) + self.stray_blobs,
         }
     }
 
@@ -153,7 +151,17 @@ impl BulkSpec {
         // Layers of a few bytes would else be equal by chance.
         bytes.extend_from_slice(format!("{}:{identity}", self.seed).as_bytes());
         let descriptor = Descriptor::of(Format::Docker.gzip_layer(), &bytes);
-        self.blob(view, &descriptor.digest, &bytes);
+        if self.are_layers_hollow {
+            self.blob(view, &descriptor.digest, b"");
+            let data = File::options().write(true).open(view.blob_data(&descriptor.digest));
+            let lengthened = data.and_then(|data| {
+                data.set_len(bytes.len() as u64)?;
+                data.set_modified(self.newest)
+            });
+            lengthened.expect("a layer is made as long as it should be");
+        } else {
+            self.blob(view, &descriptor.digest, &bytes);
+        }
         descriptor
     }
 
@@ -162,4 +170,23 @@ impl BulkSpec {
         write_file(&data, bytes, self.newest);
         set_mtime(data.parent().expect("a blob has a directory"), self.newest);
     }
+}
+
+/// Calls with each number below a count, on every processor.
+fn side_by_side(count: usize, act: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(2, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        break;
+                    }
+                    act(number);
+                }
+            });
+        }
+    });
 }

@@ -1,29 +1,13 @@
-//! Puts the numbers into the page.
-
-#![expect(clippy::cast_precision_loss, reason = "counts and sizes here are far below 2^52")]
+//! The sections on the local disk: a small store, large ones, whole sweeps.
 
 use std::fmt::Write as _;
 
+use super::{fill, millis, peak, times};
 use crate::cases::{Large, Small, Sweeps, Told};
-use crate::measure::Measured;
 
-pub(crate) fn render(
-    machine: &[(&'static str, String)],
-    note: &str,
-    small: &Small,
-    sweeps: &Sweeps,
-    large: &[Large],
-) -> String {
-    let mut page = include_str!("page.md").to_owned();
-    let mut put = |name: &str, text: &str| {
-        let place = format!("{{{name}}}");
-        assert!(page.contains(&place), "the page has a place for {name}");
-        page = page.replace(&place, text.trim_end());
-    };
-    put("machine", &machine_table(machine));
-    put("duration", DURATION);
-    put("note", note);
-    put("disk", DISK);
+pub(super) fn render(small: &Small, sweeps: &Sweeps, large: &[Large]) -> String {
+    let mut values: Vec<(&str, String)> = Vec::new();
+    let mut put = |name: &'static str, text: &str| values.push((name, text.to_owned()));
     put(
         "small_store",
         &format!(
@@ -53,43 +37,7 @@ pub(crate) fn render(
     put("large", &large_table(large));
     put("linear", &linear(large));
     put("per_tag", &per_tag(large));
-    page
-}
-
-/// Told in round numbers, since they are of the machine as well.
-const DURATION: &str = "half an hour";
-const DISK: &str = "25 GB";
-
-fn machine_table(machine: &[(&'static str, String)]) -> String {
-    let mut text = String::from("| measured on | |\n|---|---|\n");
-    for (name, value) in machine {
-        writeln!(text, "| {name} | {value} |").expect("a string takes every write");
-    }
-    text
-}
-
-/// One row for each command; the first is what the others are set against.
-fn times(measured: &[Measured]) -> String {
-    let mut text =
-        String::from("| | median | least – most | processor | peak memory | time of the first |\n");
-    text.push_str("|---|--:|--:|--:|--:|--:|\n");
-    let base = measured.first().map_or(1.0, |first| first.wall().0);
-    for it in measured {
-        let (median, least, most) = it.wall();
-        writeln!(
-            text,
-            "| {} | {} | {} – {} | {} | {} | {:.2} |",
-            it.name,
-            millis(median),
-            millis(least),
-            millis(most),
-            millis(it.cpu()),
-            peak(it),
-            median / base
-        )
-        .expect("a string takes every write");
-    }
-    text
+    fill(include_str!("local.md"), &values)
 }
 
 fn large_store(large: &Large) -> String {
@@ -168,14 +116,4 @@ fn operations(small: &Small) -> String {
     )
     .expect("a string takes every write");
     text
-}
-
-fn millis(millis: f64) -> String {
-    if millis < 1000.0 { format!("{millis:.0} ms") } else { format!("{:.2} s", millis / 1e3) }
-}
-
-fn peak(measured: &Measured) -> String {
-    let (peak, floor) = measured.peak_bytes();
-    let mb = |bytes: u64| bytes.div_ceil(100_000) as f64 / 10.0;
-    if peak <= floor { format!("≤ {:.1} MB", mb(floor)) } else { format!("{:.1} MB", mb(peak)) }
 }
