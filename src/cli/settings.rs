@@ -89,7 +89,7 @@ pub struct Settings {
     pub lock_wait: Duration,
 
     /// File operations under way at the same time
-    #[arg(long, env = "JANITOR_JOBS", value_name = "N", default_value = "16", value_parser = jobs, help_heading = "Running", global = true)]
+    #[arg(long, env = "JANITOR_JOBS", value_name = "N", default_value = "64", value_parser = jobs, help_heading = "Running", global = true)]
     pub jobs: u32,
 
     /// The registry's rootdirectory

@@ -5,11 +5,11 @@ use std::io;
 use jiff::Timestamp;
 use rayon::prelude::*;
 
-use super::io::Kind;
+use super::io::{Attributes, Kind};
 use super::links::{self, Link};
 use super::scan::unreadable;
 use super::{Store, layout};
-use crate::model::{BlobAge, Code, Digest, Digests, Id, LinkAge, Place, Problem, Severity};
+use crate::model::{BlobAge, Code, Digest, Digests, Id, LinkAge, Place, Problem, Severity, Sizes};
 use crate::stop::{Interrupted, Stop};
 
 /// Ages of blobs.
@@ -81,6 +81,42 @@ impl Store {
         })
     }
 
+    /// How old revision links are: one stat each, and a closer look only at those that are not as long as a link is.
+    /// What they say is read where they are taken away.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn revision_ages(
+        &self,
+        places: impl IntoIterator<Item = Place>,
+        stop: &Stop,
+    ) -> Result<Vec<LinkAge>, Interrupted> {
+        let mut odd = Vec::new();
+        let looked = self.by_parent(places, |dir, place: &Place| {
+            stop.check()?;
+            let stat = dir.ok().and_then(|dir| self.io.stat(dir, &layout::link(place)).ok());
+            Ok(match stat.filter(|link| is_as_long_as_a_link(place, link)) {
+                Some(link) => Ok(link.modified),
+                None => Err(place.clone()),
+            })
+        })?;
+        let mut ages: Vec<LinkAge> = Vec::with_capacity(looked.len());
+        for (at, looked) in looked.into_iter().enumerate() {
+            ages.push(match looked {
+                Ok(written) => LinkAge::Written(written),
+                Err(place) => {
+                    odd.push((at, place));
+                    LinkAge::Gone
+                }
+            });
+        }
+        let closer = self.link_ages(odd.iter().map(|(_, place)| place.clone()), stop)?;
+        for ((at, _), age) in odd.into_iter().zip(closer) {
+            ages[at] = age;
+        }
+        Ok(ages)
+    }
+
     /// The places among these without a link, or with one that is not as long as a link is: one stat each.
     ///
     /// # Errors
@@ -92,16 +128,9 @@ impl Store {
     ) -> Result<Vec<Place>, Interrupted> {
         let is_dead = |dir: Result<&super::Dir, &io::Error>, place: &Place| {
             stop.check()?;
-            let length = match place {
-                Place::Tag(..) => None,
-                Place::Revision(_, digest) => Some(digest.to_string().len() as u64),
-                // Whatever it is named after, it names the blob, and blobs are stored under sha256.
-                Place::Layer(..) => Some(LAYER_LINK_BYTES),
-            };
-            let stat = dir.ok().map(|dir| self.io.stat(dir, &layout::link(place)));
-            let good =
-                matches!(stat, Some(Ok(link)) if link.kind == Kind::File && Some(link.size_bytes) == length);
-            Ok((!good).then(|| place.clone()))
+            let stat = dir.ok().and_then(|dir| self.io.stat(dir, &layout::link(place)).ok());
+            let is_good = stat.is_some_and(|link| is_as_long_as_a_link(place, &link));
+            Ok((!is_good).then(|| place.clone()))
         };
         let mut dead = Vec::new();
         self.parts_by_parent(places, is_dead, |part| dead.extend(part.into_iter().flatten()))?;
@@ -215,16 +244,18 @@ impl Store {
     pub fn lost_blobs(
         &self,
         digests: &Digests,
-        blobs: &[(Id, u64)],
+        sizes: &Sizes,
+        blobs: &[Id],
         stop: &Stop,
     ) -> Result<Vec<Id>, Interrupted> {
-        let lost = |(blob, size): &(Id, u64)| {
+        let lost = |blob: &Id| {
             stop.check()?;
+            let size = sizes.of(*blob);
             let data = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(&digests.get(*blob)));
             let there = self
                 .io
                 .stat(&self.root, &data)
-                .is_ok_and(|data| data.kind == Kind::File && (*size == 0 || data.size_bytes == *size));
+                .is_ok_and(|data| data.kind == Kind::File && (size == 0 || data.size_bytes == size));
             Ok((!there).then_some(*blob))
         };
         let mut all = Vec::new();
@@ -235,6 +266,16 @@ impl Store {
         }
         Ok(all)
     }
+}
+
+fn is_as_long_as_a_link(place: &Place, link: &Attributes) -> bool {
+    let length = match place {
+        Place::Tag(..) => None,
+        Place::Revision(_, digest) => Some(digest.to_string().len() as u64),
+        // Whatever it is named after, it names the blob, and blobs are stored under sha256.
+        Place::Layer(..) => Some(LAYER_LINK_BYTES),
+    };
+    link.kind == Kind::File && Some(link.size_bytes) == length
 }
 
 /// A revision's link names the directory it is in; a sha512 layer link is an alias and need not.

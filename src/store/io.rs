@@ -213,6 +213,18 @@ impl Io {
         })
     }
 
+    /// Opens a directory only to find things from there: it cannot be listed, and costs no request where its name is
+    /// known.
+    ///
+    /// # Errors
+    /// As [`Io::open_dir`].
+    pub fn find_dir(&self, dir: &Dir, path: &str) -> io::Result<Dir> {
+        self.run(Op::Open, &dir.path, path, || {
+            let fd = self.open(dir, path, OFlags::DIRECTORY | OFlags::PATH)?;
+            Ok(Dir { fd, path: dir.path.join(path) })
+        })
+    }
+
     /// Lists an open directory, sorted by name. What lists nothing is listed once more: a storage in trouble may do
     /// that, and an empty directory means that things may go.
     ///
@@ -387,7 +399,8 @@ impl Io {
 }
 
 fn attributes(fd: &OwnedFd, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Attributes, Errno> {
-    let stat = fs::statx(fd, path, flags, StatxFlags::BASIC_STATS)?;
+    // Nobody needs the time of the last access, and a read makes what is remembered of it stale.
+    let stat = fs::statx(fd, path, flags, StatxFlags::BASIC_STATS.difference(StatxFlags::ATIME))?;
     let time = |at: rustix::fs::StatxTimestamp| {
         let nanos = i32::try_from(at.tv_nsec).unwrap_or(0);
         // A time outside of what can be told counts as the newest, which keeps.

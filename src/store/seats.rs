@@ -91,7 +91,7 @@ impl Store {
     ) -> Result<Vec<T>, Interrupted> {
         let groups: Vec<&[S]> = things.chunk_by(S::is_beside).collect();
         let group = |group: &&[S]| -> Result<Vec<T>, Interrupted> {
-            let dir = self.io.open_dir(&self.root, &group[0].parent());
+            let dir = self.io.find_dir(&self.root, &group[0].parent());
             group.par_iter().map(|thing| act(dir.as_ref(), thing)).collect()
         };
         let done: Vec<Vec<T>> =

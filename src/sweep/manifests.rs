@@ -37,11 +37,11 @@ impl Sweep<'_> {
             return Ok(Revisions { held, doubts, ..Revisions::default() });
         }
         let places = || candidates.iter().map(|candidate| inventory.place(candidate.revision));
-        let mut ages = self.store.link_ages(places(), self.stop)?;
+        let mut ages = self.store.revision_ages(places(), self.stop)?;
         if ages.iter().any(|age| matches!(age, LinkAge::Doubt(_))) {
             // Registry 2.8 truncates a link before it writes it: give it a moment.
             self.stop.wait(Duration::from_secs(1))?;
-            ages = self.store.link_ages(places(), self.stop)?;
+            ages = self.store.revision_ages(places(), self.stop)?;
         }
         // The stock collector knows no age, and any young blob that nothing references puts it off;
         // so with it, a manifest whose tag was removed waits until its blobs are old enough too.

@@ -18,7 +18,7 @@ impl Sweep<'_> {
         &mut self,
         lock: &StoreLock,
         inventory: &mut Inventory,
-        mut kept: Vec<(Id, u64)>,
+        mut kept: Vec<Id>,
     ) -> Result<Vec<Broken>, Interrupted> {
         let (mut lost, mut broken) = self.check(inventory, &kept)?;
         if !broken.is_empty() && self.show_missed(lock, inventory, &broken)? {
@@ -39,7 +39,7 @@ impl Sweep<'_> {
             let (blobs, problems) = self.store.list_blobs(&mut inventory.digests, self.stop)?;
             inventory.blobs = blobs;
             inventory.problems.extend(problems);
-            kept.retain(|(blob, _)| lost.binary_search(blob).is_ok());
+            kept.retain(|blob| lost.binary_search(blob).is_ok());
             let again;
             (lost, again) = self.check(inventory, &kept)?;
             let known: HashSet<_> = broken.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
@@ -55,7 +55,7 @@ impl Sweep<'_> {
     pub(super) fn verify_once(
         &mut self,
         inventory: &mut Inventory,
-        kept: &[(Id, u64)],
+        kept: &[Id],
     ) -> Result<Vec<Broken>, Interrupted> {
         let (lost, broken) = self.check(inventory, kept)?;
         self.tell_of_referrers(inventory, lost, &broken);
@@ -64,13 +64,9 @@ impl Sweep<'_> {
 
     /// Takes out of the inventory what is listed and not there or not whole, and checks the tags; says which blobs
     /// these are.
-    fn check(
-        &self,
-        inventory: &mut Inventory,
-        kept: &[(Id, u64)],
-    ) -> Result<(Vec<Id>, Vec<Broken>), Interrupted> {
+    fn check(&self, inventory: &mut Inventory, kept: &[Id]) -> Result<(Vec<Id>, Vec<Broken>), Interrupted> {
         self.begin("verifying the blobs of kept images", kept.len());
-        let lost = self.store.lost_blobs(&inventory.digests, kept, self.stop)?;
+        let lost = self.store.lost_blobs(&inventory.digests, &inventory.sizes, kept, self.stop)?;
         inventory.blobs.retain(|blob| lost.binary_search(blob).is_err());
         self.stop.begin("verifying the links of kept images", Length::Unknown);
         let dead = self.store.dead_links(check::links(inventory), self.stop)?;
@@ -104,9 +100,8 @@ impl Sweep<'_> {
     }
 }
 
-/// The blobs that the images of an inventory need, with their sizes as far as they are known.
-pub(super) fn kept(inventory: &Inventory) -> Vec<(Id, u64)> {
+/// The blobs that the images of an inventory need.
+pub(super) fn kept(inventory: &Inventory) -> Vec<Id> {
     let marks = mark::blobs(inventory);
-    let kept = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Kept);
-    kept.map(|blob| (*blob, inventory.sizes.of(*blob))).collect()
+    inventory.blobs.iter().copied().filter(|blob| marks.fate(*blob) == Fate::Kept).collect()
 }

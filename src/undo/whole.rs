@@ -45,17 +45,16 @@ pub(super) fn lacking(
     let mut lacks = check::lacking(inventory, repository, manifest, &lacked);
     let graph = Graph::of(repository, &inventory.manifests);
     let reached = graph.extend(&mut lacked.clone(), [manifest]);
-    let mut blobs: Vec<(Id, u64)> = Vec::new();
+    let mut blobs: Vec<Id> = Vec::new();
     for id in reached.iter().copied() {
         if let Some(manifest) = inventory.manifests.get(&id) {
             let references = manifest.blobs().filter(|reference| !reference.foreign);
-            let stored = references.map(|reference| repository.resolve(reference.blob));
-            blobs.extend(stored.map(|blob| (blob, inventory.sizes.of(blob))));
+            blobs.extend(references.map(|reference| repository.resolve(reference.blob)));
         }
-        blobs.push((id, inventory.sizes.of(id)));
+        blobs.push(id);
     }
     let revisions = reached.iter().filter(|id| repository.revisions.binary_search(id).is_ok());
-    let layers = blobs.iter().map(|(blob, _)| blob).filter(|it| repository.layers.binary_search(it).is_ok());
+    let layers = blobs.iter().filter(|it| repository.layers.binary_search(it).is_ok());
     let mut places: Vec<Place> = revisions
         .map(|id| Place::Revision(name.clone(), inventory.digest(*id)))
         .chain(layers.map(|id| Place::Layer(name.clone(), inventory.digest(*id))))
@@ -63,10 +62,10 @@ pub(super) fn lacking(
     places.sort_unstable();
     places.dedup();
     let ages = store.link_ages(places.iter().cloned(), stop)?;
-    blobs.retain(|(blob, _)| inventory.has_blob(*blob));
+    blobs.retain(|blob| inventory.has_blob(*blob));
     blobs.sort_unstable();
     blobs.dedup();
-    for blob in store.lost_blobs(&inventory.digests, &blobs, stop)? {
+    for blob in store.lost_blobs(&inventory.digests, &inventory.sizes, &blobs, stop)? {
         lacks.push((blob, format!("blob {} is not there or not whole", inventory.digest(blob))));
     }
     lacks.sort_by(|a, b| a.1.cmp(&b.1));
