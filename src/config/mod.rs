@@ -68,6 +68,10 @@ pub struct Config {
     pub log_level: LogLevel,
     /// The loop's sign of life.
     pub heartbeat: PathBuf,
+    /// Whether blobs are deleted without a second look, which loses images. No flag and no variable sets it: it is
+    /// for tests that have to see what the look is for.
+    #[doc(hidden)]
+    pub skip_second_look: bool,
 }
 
 /// What a sweep may do without being told twice.
@@ -238,6 +242,7 @@ impl Config {
             log_format: settings.log_format,
             log_level: settings.log_level,
             heartbeat: settings.heartbeat,
+            skip_second_look: false,
         })
     }
 }
