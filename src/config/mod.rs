@@ -31,6 +31,10 @@ const REGISTRY_CONFIGS: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/di
 
 /// Everything that a run of the janitor needs to know; each value is in force.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own, and one is no setting at all"
+)]
 pub struct Config {
     /// Which tags stay.
     pub policy: Policy,

@@ -79,6 +79,10 @@ pub(crate) fn explain(answer: &str) -> Option<&'static str> {
         ("BLOB_UNKNOWN", "a sweep took a blob away between the client's question and its use"),
         ("MANIFEST_UNKNOWN", "a sweep took a manifest away between the client's question and its use"),
         (
+            "DIGEST_INVALID",
+            "another push was writing a link that this one read: registry 2.8 truncates it first",
+        ),
+        (
             "500 Internal Server Error",
             "a sweep took a directory away in the moment before the registry wrote into it",
         ),

@@ -114,7 +114,7 @@ impl NativeStage {
     /// Tags, manifests, layer links and blobs: everything that a sweep is to decide on.
     pub(crate) fn content(&self) -> Content {
         let view = self.view();
-        let of = |name| (name, view.tags(name), view.revisions(name), links(view, name));
+        let of = |name| (name, (view.tags(name), view.revisions(name), links(view, name)));
         Content {
             repositories: ["app", "app/nested", "emptied", "busy", "other"].map(of).into(),
             blobs: view.blobs().into_keys().collect(),
@@ -122,11 +122,14 @@ impl NativeStage {
     }
 }
 
+/// Tags, manifests and layer links.
+type Repository = (BTreeSet<String>, BTreeSet<Digest>, BTreeSet<String>);
+
 /// What a store has.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Content {
-    repositories: Vec<(&'static str, BTreeSet<String>, BTreeSet<Digest>, BTreeSet<String>)>,
-    pub(crate) blobs: BTreeSet<Digest>,
+    repositories: BTreeMap<&'static str, Repository>,
+    blobs: BTreeSet<Digest>,
 }
 
 /// The directories of a repository's layer links, whatever is in them.
