@@ -128,7 +128,7 @@ fn compare(history: &[Operation]) {
 fn it_deletes_nothing_that_the_stock_collector_keeps_and_as_much() {
     let asked = std::env::var("HISTORY_CASES").ok().map(|cases| cases.parse::<u32>().unwrap());
     let config = Config {
-        cases: asked.map_or(24, |asked| asked.div_ceil(8)),
+        cases: asked.map_or(10, |asked| asked.div_ceil(8)),
         rng_seed: if asked.is_some() { RngSeed::Random } else { RngSeed::Fixed(20_260_102) },
         failure_persistence: None,
         ..Config::default()

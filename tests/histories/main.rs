@@ -60,5 +60,5 @@ fn no_history_with_the_registrys_collector_loses_what_is_kept_or_keeps_what_shou
 
 #[test]
 fn no_history_with_the_janitors_own_collector_loses_what_is_kept_or_keeps_what_should_go() {
-    look(Engine::Native, 80, 30);
+    look(Engine::Native, 40, 30);
 }

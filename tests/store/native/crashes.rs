@@ -55,7 +55,11 @@ fn ending(end: End, at: usize, stop: &Arc<Stop>, may_be_missed: &Arc<AtomicBool>
     Hooks::before(move |op, path| {
         let now = if mutates(op) { made.fetch_add(1, Ordering::SeqCst) } else { made.load(Ordering::SeqCst) };
         let is_it = mutates(op) && now == at;
-        if is_it && ["/holder.json", "/holder.json.new", "/reserve"].iter().any(|name| path.ends_with(name)) {
+        // Nothing comes after the references.
+        let is_last = ["/references", "/references.new"].iter().any(|name| path.ends_with(name));
+        let is_dispensable = is_last
+            || ["/holder.json", "/holder.json.new", "/reserve"].iter().any(|name| path.ends_with(name));
+        if is_it && (is_last || end == End::Failure && is_dispensable) {
             seen.store(true, Ordering::SeqCst);
         }
         match end {
@@ -83,7 +87,7 @@ fn end_at(at: usize, end: End, swept: &Content) {
 
     assert_whole(stage.view(), &stage.kept(), &when);
     match (end, &ended) {
-        (End::Failure, Ok(report)) if may_be_missed.load(Ordering::SeqCst) => {
+        (_, Ok(report)) if may_be_missed.load(Ordering::SeqCst) => {
             assert_eq!(report.exit_code, 0, "{when}: {:#?}", report.findings);
         }
         (End::Signal, Ok(report)) => assert_eq!(report.exit_code, 0, "{when}: {:#?}", report.findings),
@@ -119,38 +123,48 @@ pub(super) fn make_good(stage: &NativeStage, when: &str, sweeps: usize, swept: &
     settled.assert_unchanged(&Tree::without(stage.root(), &["janitor"]));
 }
 
-fn end_everywhere(end: End) {
+/// Ends a sweep at every change, or at one of so many.
+fn end_everywhere(end: End, step: usize) {
     let (swept, changes) = undisturbed();
-    let step = if end == End::Signal { 3 } else { 1 };
     each(changes.div_ceil(step), |number| end_at(number * step, end, &swept));
 }
 
 #[test]
 fn a_crash_at_any_change_loses_nothing_and_leaves_nothing() {
-    end_everywhere(End::Crash);
+    end_everywhere(End::Crash, 7);
 }
 
 #[test]
 fn a_crash_at_any_change_whose_lists_are_lost_loses_nothing_and_leaves_nothing() {
-    end_everywhere(End::CrashAndForget);
+    end_everywhere(End::CrashAndForget, 7);
 }
 
 #[test]
 fn a_failure_of_any_single_change_loses_nothing_and_is_told() {
-    end_everywhere(End::Failure);
+    end_everywhere(End::Failure, 7);
 }
 
 #[test]
 fn a_signal_at_any_change_loses_nothing() {
-    end_everywhere(End::Signal);
+    end_everywhere(End::Signal, 13);
+}
+
+#[test]
+#[ignore = "it takes minutes; the tests beside it take samples of it"]
+fn an_end_of_any_kind_at_any_change_loses_nothing_and_leaves_nothing() {
+    for end in [End::Crash, End::CrashAndForget, End::Failure, End::Signal] {
+        end_everywhere(end, 1);
+    }
+    push_and_crash_everywhere(false, 1);
+    push_and_crash_everywhere(true, 1);
 }
 
 /// What came to need hidden things just before the crash, by links alone, is whole after the next sweeps.
-fn push_and_crash_everywhere(forgets: bool) {
+fn push_and_crash_everywhere(forgets: bool, step: usize) {
     let (_, changes) = undisturbed();
     let made_whole = AtomicUsize::new(0);
-    each(changes.div_ceil(2), |number| {
-        let at = number * 2;
+    each(changes.div_ceil(step), |number| {
+        let at = number * step;
         let stage = NativeStage::new();
         let (view, image) = (stage.view().clone(), stage.gone.clone());
         let made = AtomicUsize::new(0);
@@ -198,7 +212,7 @@ fn push_and_crash_everywhere(forgets: bool) {
         let are_links = left.iter().all(|it| it.ends_with("link.janitor"));
         assert!(left.is_empty() || forgets && are_links, "at change {at}: {left:?}");
     });
-    assert!(made_whole.load(Ordering::SeqCst) > 30, "{made_whole:?}");
+    assert!(made_whole.load(Ordering::SeqCst) * step > 60, "{made_whole:?}");
 }
 
 fn is_hidden(view: &janitor_testkit::StoreView, digest: &janitor_testkit::Digest) -> bool {
@@ -207,10 +221,10 @@ fn is_hidden(view: &janitor_testkit::StoreView, digest: &janitor_testkit::Digest
 
 #[test]
 fn what_was_pushed_at_the_moment_of_a_crash_comes_back() {
-    push_and_crash_everywhere(false);
+    push_and_crash_everywhere(false, 7);
 }
 
 #[test]
 fn what_was_pushed_at_the_moment_of_a_crash_comes_back_without_the_lists() {
-    push_and_crash_everywhere(true);
+    push_and_crash_everywhere(true, 7);
 }
