@@ -159,17 +159,17 @@ fn run(
     let Done { touched, stays, expect, mends } = (damage.act)(&scene)?;
     let mut wrong = Vec::new();
     let mut janitor = template.janitor(&view);
-    // What only the registry's collector cannot be run on is about that one.
     let mut expect = expect;
     match collector {
         Collector::Off => janitor = janitor.env("RUN_GC", "false"),
         Collector::Native => {
             janitor = janitor.env("GC_ENGINE", "native");
-            if expect == Expect::Uncollected {
-                expect = Expect::Done;
-            }
+            expect = expect.without_the_registrys_collector();
         }
-        Collector::Default if expect == Expect::Uncollected => janitor = janitor.env("GC_ENGINE", "registry"),
+        // This is about that one, whatever is asked for from outside.
+        Collector::Default if expect.is_of_the_registrys_collector() => {
+            janitor = janitor.env("GC_ENGINE", "registry");
+        }
         Collector::Default => {}
     }
     let collects = collector != Collector::Off;

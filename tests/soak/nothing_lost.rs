@@ -48,7 +48,6 @@ fn pruning_beside_pushes_loses_nothing() {
 fn collecting_beside_pushes_loses_nothing() {
     let found = assert_loses_nothing(&slow_registry(), &Engine::native());
     assert!(found.sweeps.iter().any(|told| told.blobs_removed > 0), "no blob went\n{}", found.summary);
-    assert_eq!(found.last.collection, "done", "{}", found.summary);
 }
 
 /// The soak would see a collector that loses images.
