@@ -31,6 +31,10 @@ const REGISTRY_CONFIGS: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/di
 
 /// Everything that a run of the janitor needs to know; each value is in force.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own, and one is no setting at all"
+)]
 pub struct Config {
     /// Which tags stay.
     pub policy: Policy,
@@ -68,6 +72,10 @@ pub struct Config {
     pub log_level: LogLevel,
     /// The loop's sign of life.
     pub heartbeat: PathBuf,
+    /// Whether blobs are deleted without a second look, which loses images. No flag and no variable sets it: it is
+    /// for tests that have to see what the look is for.
+    #[doc(hidden)]
+    pub skip_second_look: bool,
 }
 
 /// What a sweep may do without being told twice.
@@ -238,6 +246,7 @@ impl Config {
             log_format: settings.log_format,
             log_level: settings.log_level,
             heartbeat: settings.heartbeat,
+            skip_second_look: false,
         })
     }
 }

@@ -374,13 +374,26 @@ impl Batch<'_> {
     fn condemn_one(&self, id: &str) -> io::Result<()> {
         let io = &self.store.io;
         match io.stat(&self.lock.dir, &format!("{}/{id}", layout::PENDING)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // What is believed to be gone and is not would come back without its blobs.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return if self.is_listed(id)? { Err(error) } else { Ok(()) };
+            }
             stat => stat?,
         };
         self.store.make_room_and_dirs(self.lock, layout::CONDEMNED)?;
         let from = io.open_dir(&self.lock.dir, layout::PENDING)?;
         let to = io.open_dir(&self.lock.dir, layout::CONDEMNED)?;
         mutate::rename_dir(io, &from, id, &to, id)
+    }
+
+    /// Whether a listing has a batch that was not found by its name.
+    fn is_listed(&self, id: &str) -> io::Result<bool> {
+        let io = &self.store.io;
+        match io.open_dir(&self.lock.dir, layout::PENDING).and_then(|pending| io.list(&pending)) {
+            Ok(entries) => Ok(entries.iter().any(|entry| entry.name == id)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes what was condemned.

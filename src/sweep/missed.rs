@@ -1,11 +1,12 @@
 //! What is hidden and should not be: a sweep that was cut short leaves a list of what it had hidden, and without that
 //! list, what is missed is looked for.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::Sweep;
 use crate::check::Broken;
-use crate::model::{Code, Digest, HiddenFile, Id, Inventory, Problem, Severity};
+use crate::gc::native;
+use crate::model::{Code, Digest, HiddenFile, Inventory, Problem, Severity};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
 
@@ -17,10 +18,7 @@ impl Sweep<'_> {
         inventory: Inventory,
     ) -> Result<Inventory, Interrupted> {
         let Some(lock) = lock.filter(|_| inventory.in_doubt()) else { return Ok(inventory) };
-        let repositories = inventory.repositories.iter();
-        let named: HashSet<Id> =
-            repositories.flat_map(|it| it.roots().chain(it.revisions.iter().copied())).collect();
-        let missed = named.into_iter().filter(|id| inventory.manifests.get(id).is_none());
+        let missed = native::named(&inventory).into_iter().filter(|id| inventory.manifests.get(id).is_none());
         let missed = missed.map(|id| HiddenFile::Blob(inventory.digest(id))).collect();
         if self.show(lock, missed)? { self.store.scan_again(inventory, self.stop) } else { Ok(inventory) }
     }
@@ -34,11 +32,15 @@ impl Sweep<'_> {
         broken: &[Broken],
     ) -> Result<bool, Interrupted> {
         let mut files: Vec<HiddenFile> = Vec::new();
+        let mut blobs: BTreeSet<Digest> = BTreeSet::new();
         for Broken { repository, missing, .. } in broken {
             files.extend(missing.iter().map(|layer| HiddenFile::Link(repository.clone(), layer.clone())));
+            // A blob lies under its own digest, whatever a manifest calls it.
+            let here = inventory.position(repository).map(|at| &inventory.repositories[at]);
+            let stored = |name: &Digest| Some(here?.resolve(inventory.digests.id(name)?));
+            blobs.extend(missing.iter().filter_map(stored).map(|blob| inventory.digest(blob)));
         }
-        let missing: BTreeSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
-        files.extend(missing.into_iter().cloned().map(HiddenFile::Blob));
+        files.extend(blobs.into_iter().map(HiddenFile::Blob));
         let any = self.show(lock, files)?;
         if any {
             *inventory = self.look_anew(std::mem::take(inventory))?;

@@ -57,7 +57,8 @@ impl Sweep<'_> {
             self.wait_to_settle()?;
         }
         let problems = std::mem::take(&mut inventory.problems);
-        let all_back = self.look_and_bring_back(lock, inventory, &mut hidden, &mut run)?;
+        let all_back = self.config.skip_second_look
+            || self.look_and_bring_back(lock, inventory, &mut hidden, &mut run)?;
         let in_doubt = inventory.in_doubt();
         inventory.problems.extend(problems);
         self.lap("second look");
@@ -99,8 +100,14 @@ impl Sweep<'_> {
                 return Ok(true);
             }
             let manifests = native::manifests_among(hidden, inventory);
-            let is_last = look == LOOKS || !manifests.contains(&true);
-            let needed = if is_last { self.needed_back(inventory, hidden)? } else { manifests };
+            let are_all_seen = !manifests.contains(&true);
+            let is_last = look == LOOKS || are_all_seen;
+            let needed = match (is_last, are_all_seen) {
+                (false, _) => manifests,
+                (true, true) => self.needed_back(inventory, hidden)?,
+                // What the rest of them needs is unknown.
+                (true, false) => vec![true; hidden.len()],
+            };
             let back = hidden.split_off(&needed);
             run.blobs_rescued += back.blobs.len();
             let shown = self.store.show(lock, back.files(&inventory.digests), self.stop)?;

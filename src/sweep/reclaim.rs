@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::hollow::Hollow;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
 use crate::gc::native;
-use crate::model::{HiddenLink, Id, Inventory, Manifest, Place, Revision};
+use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Place, Revision};
 use crate::plan::Blobs;
 use crate::stop::{Interrupted, Length};
 use crate::store::PART;
@@ -149,7 +149,18 @@ impl Sweep<'_> {
     fn dangling(&mut self, inventory: &Inventory) -> Result<Vec<HiddenLink>, Interrupted> {
         let grace = self.grace();
         let mut links = self.links_by_age(inventory, native::dangling(inventory).into_iter())?;
-        links.retain(|link| link.written.is_some_and(|written| grace.is_over(written)));
+        // One without a link, as an interrupted sweep and the registry's own delete leave it, is as old as its
+        // directory.
+        let place = |link: &HiddenLink| {
+            let repository = &inventory.repositories[link.repository as usize];
+            Place::Layer(repository.name.clone(), inventory.digest(link.layer))
+        };
+        let bare = links.iter().filter(|link| link.written.is_none()).map(place);
+        let mut ages = self.store.link_ages(bare, self.stop)?.into_iter();
+        links.retain(|link| match link.written {
+            Some(written) => grace.is_over(written),
+            None => matches!(ages.next(), Some(LinkAge::Empty(at)) if grace.is_over(at)),
+        });
         Ok(links)
     }
 

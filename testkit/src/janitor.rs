@@ -95,10 +95,10 @@ impl Janitor {
         self.env("DRY_RUN", "true")
     }
 
-    /// Another program in the collector's place.
+    /// Another program in the place of the registry's collector, which is the engine then.
     #[must_use]
     pub fn collector(self, binary: &Path) -> Self {
-        self.env("JANITOR_REGISTRY_BIN", &binary.display().to_string())
+        self.env("GC_ENGINE", "registry").env("JANITOR_REGISTRY_BIN", &binary.display().to_string())
     }
 
     /// Each rename takes this much longer, as on storage behind a network, so that more happens in between.

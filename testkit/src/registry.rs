@@ -36,6 +36,9 @@ pub struct RegistryOptions {
     pub config: Option<PathBuf>,
     /// Variables of the registry's own process, which a janitor beside it does not see.
     pub variables: BTreeMap<String, String>,
+    /// Each directory that it makes takes this much longer, as on storage behind a network: between its last look at
+    /// what a push needs and the links that it writes, there is a directory to make.
+    pub slow_directories: Option<Duration>,
 }
 
 /// A running registry; ends with the value.
@@ -46,6 +49,7 @@ pub struct Registry {
     config: PathBuf,
     root_by_environment: bool,
     variables: BTreeMap<String, String>,
+    slow_directories: Option<Duration>,
     running: Option<(Child, String)>,
 }
 
@@ -93,6 +97,7 @@ impl Registry {
             config,
             root_by_environment,
             variables: options.variables,
+            slow_directories: options.slow_directories,
             running: None,
         };
         registry.run();
@@ -174,7 +179,8 @@ impl Registry {
     fn run(&mut self) {
         let log = File::create(self.log_path()).expect("the registry's log is made");
         let binary = registry_bin();
-        let child = Command::new(&binary)
+        let child = self
+            .command(&binary)
             .arg("serve")
             .arg(&self.config)
             .env_clear()
@@ -200,6 +206,16 @@ impl Registry {
         if let Some((_, known)) = &mut self.running {
             *known = address;
         }
+    }
+
+    /// The registry's process is the one that is started, also where it is traced.
+    fn command(&self, binary: &Path) -> Command {
+        let Some(delay) = self.slow_directories else { return Command::new(binary) };
+        let mut command = Command::new(find_program(&["strace"]).expect("strace is installed"));
+        let delayed = format!("inject=/^mkdir:delay_enter={}", delay.as_micros());
+        let tracer = ["-D", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=/^mkdir", "-e"];
+        command.args(tracer).arg(delayed).arg(binary);
+        command
     }
 
     /// The address in `msg="listening on 127.0.0.1:43495"`.

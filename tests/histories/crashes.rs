@@ -64,12 +64,21 @@ fn scene(is_young: bool) -> World {
 
 /// Runs something for every change of a sweep, a few at the same time, until it has no more changes.
 fn at_every_change(act: impl Fn(usize) -> bool + Sync) {
+    at_one_change_of(1, act);
+}
+
+/// The same for one of so many changes, unless longer looks were asked for.
+fn at_some_changes(step: usize, act: impl Fn(usize) -> bool + Sync) {
+    at_one_change_of(if env::var_os("HISTORY_CASES").is_some() { 1 } else { step }, act);
+}
+
+fn at_one_change_of(step: usize, act: impl Fn(usize) -> bool + Sync) {
     let (next, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 loop {
-                    let at = next.fetch_add(1, Ordering::SeqCst);
+                    let at = next.fetch_add(1, Ordering::SeqCst) * step;
                     assert!(at < MANY, "a sweep has an end");
                     if !act(at) {
                         break;
@@ -79,7 +88,7 @@ fn at_every_change(act: impl Fn(usize) -> bool + Sync) {
             });
         }
     });
-    assert!(ended.into_inner() > 50, "the scene has more than that to take away");
+    assert!(ended.into_inner() * step > 50, "the scene has more than that to take away");
 }
 
 /// After a sweep that ended at a change: the store may have lost nothing, and two further sweeps make good.
@@ -124,7 +133,7 @@ fn kill_at(at: usize, settings: &Settings) -> bool {
         .env("HISTORY_REGISTRY_CONFIG", world.registry_config())
         .env("HISTORY_NOW_MS", world.model.now.to_string())
         .env("HISTORY_KILL_AT", at.to_string())
-        .env("HISTORY_COLLECTOR", if settings.engine == Engine::Registry { "yes" } else { "no" })
+        .env("HISTORY_COLLECTOR", format!("{:?}", settings.engine))
         .output()
         .unwrap()
         .status;
@@ -144,14 +153,25 @@ fn a_kill_at_any_change_loses_nothing_and_leaves_nothing() {
 }
 
 #[test]
+fn a_power_cut_at_any_change_of_the_janitors_own_collector_loses_nothing_and_leaves_nothing() {
+    at_some_changes(5, |at| cut_at(at, &settings(Engine::Native)));
+}
+
+#[test]
+fn a_kill_at_any_change_of_the_janitors_own_collector_loses_nothing_and_leaves_nothing() {
+    at_some_changes(9, |at| kill_at(at, &settings(Engine::Native)));
+}
+
+#[test]
 #[ignore = "what the tests of kills start in a process of its own"]
 fn a_sweep_that_is_killed() {
     let Some(root) = env::var_os("HISTORY_STORE").map(PathBuf::from) else { return };
     let number = |name| env::var(name).unwrap().parse::<u64>().unwrap();
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(number("HISTORY_NOW_MS"));
     let at = usize::try_from(number("HISTORY_KILL_AT")).unwrap();
-    let with_collector = env::var("HISTORY_COLLECTOR").unwrap() == "yes";
-    let settings = settings(if with_collector { Engine::Registry } else { Engine::Off });
+    let collector = env::var("HISTORY_COLLECTOR").unwrap();
+    let engines = [Engine::Off, Engine::Registry, Engine::Native];
+    let settings = settings(engines.into_iter().find(|it| format!("{it:?}") == collector).unwrap());
     let registry_config = PathBuf::from(env::var_os("HISTORY_REGISTRY_CONFIG").unwrap());
     let storage = Storage::new(&root, now, Some((End::Kill, at)));
     let store = Store::open(&root, settings.jobs, Some(Box::new(storage))).unwrap();
@@ -191,4 +211,9 @@ fn cut_on_a_full_disk_at(at: usize, settings: &Settings) -> bool {
 #[test]
 fn a_power_cut_at_any_change_on_a_full_disk_does_not_keep_the_next_sweep_from_making_room() {
     at_every_change(|at| cut_on_a_full_disk_at(at, &settings(Engine::Off)));
+}
+
+#[test]
+fn a_power_cut_at_any_change_on_a_full_disk_does_not_keep_the_janitors_own_collector_from_making_room() {
+    at_some_changes(7, |at| cut_on_a_full_disk_at(at, &settings(Engine::Native)));
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crashes;
+mod differential;
 mod images;
 mod known;
 mod limbo;
@@ -26,7 +27,7 @@ use sweeps::play;
 fn look(engine: Engine, cases: u32, steps: usize) {
     let asked = std::env::var("HISTORY_CASES").ok().map(|cases| cases.parse::<u32>().unwrap());
     let config = Config {
-        cases: asked.map_or(cases, |asked| asked.div_ceil(if engine == Engine::Off { 1 } else { 4 })),
+        cases: asked.map_or(cases, |asked| asked.div_ceil(if engine == Engine::Registry { 4 } else { 1 })),
         // What is asked again and again is to fail only for a change of the code.
         rng_seed: if asked.is_some() { RngSeed::Random } else { RngSeed::Fixed(20_260_101) },
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
@@ -55,4 +56,9 @@ fn no_history_loses_what_is_kept_or_keeps_what_should_go() {
 #[test]
 fn no_history_with_the_registrys_collector_loses_what_is_kept_or_keeps_what_should_go() {
     look(Engine::Registry, 40, 25);
+}
+
+#[test]
+fn no_history_with_the_janitors_own_collector_loses_what_is_kept_or_keeps_what_should_go() {
+    look(Engine::Native, 40, 30);
 }

@@ -90,7 +90,8 @@ impl Model {
                 let untagged_now = self.closure(repository, removed);
                 let unreachable = || repository.revisions.iter().filter(|(it, _)| !reached.contains(*it));
                 // The registry's collector would take the young blobs of a young manifest.
-                let goes_at_once = |digest| settings.engine == Engine::Off && untagged_now.contains(digest);
+                let goes_at_once =
+                    |digest| settings.engine != Engine::Registry && untagged_now.contains(digest);
                 let young = unreachable()
                     .filter(|(it, written)| !goes_at_once(*it) && !self.is_old(**written, settings))
                     .map(|(digest, _)| digest);
@@ -100,7 +101,7 @@ impl Model {
             }
             self.repositories.insert(name.clone(), swept);
         }
-        if settings.engine == Engine::Registry {
+        if settings.engine != Engine::Off {
             let needed = self.needed_blobs();
             let linked = |digest: &Digest| {
                 self.repositories.values().filter_map(|it| it.layers.get(digest)).max().copied()
@@ -112,21 +113,38 @@ impl Model {
             let gone: Vec<Digest> =
                 self.blobs.iter().filter(|(it, at)| goes(it, **at)).map(|(it, _)| it.clone()).collect();
             self.blobs.retain(|digest, _| !gone.contains(digest));
+            if settings.engine == Engine::Native {
+                self.unlink(&gone, settings);
+            }
         }
+    }
+
+    /// The links to blobs that go go with them, and so do old ones that lead nowhere and that nobody misses.
+    fn unlink(&mut self, gone: &[Digest], settings: &Settings) {
+        let mut repositories = std::mem::take(&mut self.repositories);
+        for repository in repositories.values_mut() {
+            let needed = self.needed_in(repository);
+            repository.layers.retain(|digest, written| {
+                let dangles = !self.blobs.contains_key(digest) && !needed.contains(digest);
+                !(gone.contains(digest) || dangles && self.is_old(*written, settings))
+            });
+        }
+        self.repositories = repositories;
     }
 
     /// Every blob that a tag or a revision needs.
     pub(crate) fn needed_blobs(&self) -> BTreeSet<Digest> {
+        self.repositories.values().flat_map(|repository| self.needed_in(repository)).collect()
+    }
+
+    /// Every blob that a tag or a revision of a repository needs.
+    pub(crate) fn needed_in(&self, repository: &Repository) -> BTreeSet<Digest> {
         let mut needed = BTreeSet::new();
-        for repository in self.repositories.values() {
-            let tagged = repository.tags.values().map(|(digest, _)| digest);
-            for digest in self.closure(
-                repository,
-                tagged.chain(repository.revisions.keys()).chain(repository.deleted.keys()),
-            ) {
-                needed.extend(self.document(&digest).into_iter().flat_map(|it| it.blobs.clone()));
-                needed.insert(digest);
-            }
+        let tagged = repository.tags.values().map(|(digest, _)| digest);
+        let roots = tagged.chain(repository.revisions.keys()).chain(repository.deleted.keys());
+        for digest in self.closure(repository, roots) {
+            needed.extend(self.document(&digest).into_iter().flat_map(|it| it.blobs.clone()));
+            needed.insert(digest);
         }
         needed
     }

@@ -78,7 +78,8 @@ fn operation(engine: Engine) -> impl Strategy<Value = Operation> {
         (repository(), family).prop_map(|(repository, family)| Operation::Mount { repository, family });
     let delete =
         (repository(), 0..16_usize).prop_map(|(repository, which)| Operation::Delete { repository, which });
-    let crash = (settings(engine), 0..70_usize).prop_map(|(settings, at)| Operation::Crash(settings, at));
+    let changes = if engine == Engine::Native { 160 } else { 70_usize };
+    let crash = (settings(engine), 0..changes).prop_map(|(settings, at)| Operation::Crash(settings, at));
     prop_oneof![
         12 => push,
         5 => serve,
@@ -97,7 +98,7 @@ fn operation(engine: Engine) -> impl Strategy<Value = Operation> {
 fn settings(engine: Engine) -> impl Strategy<Value = Settings> {
     let engines = match engine {
         Engine::Off => vec![Engine::Off],
-        Engine::Registry => vec![engine, engine, Engine::Off],
+        Engine::Registry | Engine::Native => vec![engine, engine, Engine::Off],
     };
     let parts = (
         1..4_usize,

@@ -16,6 +16,8 @@ pub(crate) enum Engine {
     Off,
     /// The stock collector.
     Registry,
+    /// The janitor's own collector.
+    Native,
 }
 
 /// The settings that a history varies.
@@ -53,8 +55,12 @@ impl Settings {
             jobs: self.jobs,
             data_dir: store.into(),
             settle: Duration::from_millis(self.settle_ms),
-            collection: (self.engine == Engine::Registry).then(|| Collection {
-                engine: EngineChoice::Registry,
+            collection: (self.engine != Engine::Off).then(|| Collection {
+                engine: if self.engine == Engine::Native {
+                    EngineChoice::Native
+                } else {
+                    EngineChoice::Registry
+                },
                 binary: registry_bin(),
                 search: Vec::new(),
                 config: registry_config.into(),
@@ -66,6 +72,7 @@ impl Settings {
             log_format: LogFormat::Text,
             log_level: LogLevel::Error,
             heartbeat: store.join("unused"),
+            skip_second_look: false,
         }
     }
 }

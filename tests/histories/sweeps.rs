@@ -83,6 +83,7 @@ impl World {
         let expected: BTreeSet<Digest> = self.model.blobs.keys().cloned().collect();
         assert_eq!(blobs, expected, "blobs {}", told());
         self.forget_layers_of_removed_repositories();
+        self.see_when_blobs_were_touched();
         let broken = self.assert_whole();
         assert_eq!(report.exit_code, if broken { 3 } else { 0 }, "{}", told());
         assert_eq!(!report.broken.is_empty(), broken, "{}", told());
@@ -99,6 +100,18 @@ impl World {
                 .collect();
             assert!(gone.is_empty() || is_empty(repository), "{name} lost {gone:?}");
             repository.layers.retain(|digest, _| !gone.contains(digest));
+            let linked = names(&self.view.repository(name).join("_layers/sha256"));
+            let unknown: Vec<&String> =
+                linked.iter().filter(|hex| !repository.layers.contains_key(&of_hex(hex))).collect();
+            assert!(unknown.is_empty(), "{name} has left {unknown:?}");
+        }
+    }
+
+    /// Hiding a blob and bringing it back, or deleting what was hidden beside it, leaves it as young as new.
+    fn see_when_blobs_were_touched(&mut self) {
+        for (digest, at) in &mut self.model.blobs {
+            let directory = self.view.blob_data(digest);
+            *at = World::written(directory.parent().unwrap()).max(*at);
         }
     }
 
@@ -176,12 +189,14 @@ impl World {
         }
         let blobs = self.view.blobs();
         for digest in expected.blobs.keys() {
-            assert!(blobs.contains_key(digest), "a crash took {digest}");
+            let was_away = before.blobs.contains_key(digest) && limbo.blobs.contains_key(digest);
+            assert!(was_away || blobs.contains_key(digest), "a crash took {digest}");
         }
         self.model.blobs.retain(|digest, _| blobs.contains_key(digest));
         for pin in blobs.into_keys() {
             self.model.blobs.entry(pin).or_insert(self.model.now);
         }
+        self.see_when_blobs_were_touched();
         self.limbo = limbo;
     }
 
@@ -214,14 +229,25 @@ impl World {
                 );
             }
         }
-        if engine == Engine::Registry {
+        if engine != Engine::Off {
             let needed = self.model.needed_blobs();
             let unneeded: Vec<&Digest> = self.model.blobs.keys().filter(|it| !needed.contains(it)).collect();
             assert!(unneeded.is_empty(), "nothing needs {unneeded:?}");
             let blobs = self.view.v2().join("blobs/sha256");
             for shard in names(&blobs) {
                 for hex in names(&blobs.join(&shard)) {
-                    assert!(blobs.join(&shard).join(&hex).join("data").exists(), "{hex} is hollow");
+                    assert_eq!(names(&blobs.join(&shard).join(&hex)), ["data"], "{hex}");
+                }
+            }
+        }
+        if engine == Engine::Native {
+            for (name, repository) in &self.model.repositories {
+                let needed = self.model.needed_in(repository);
+                for layer in repository.layers.keys() {
+                    let leads = self.model.blobs.contains_key(layer) || needed.contains(layer);
+                    assert!(leads, "the link of {layer} in {name} leads nowhere");
+                    let link = self.view.layer_link(name, layer);
+                    assert_eq!(names(link.parent().unwrap()), ["link"], "{name} {layer}");
                 }
             }
         }
@@ -232,6 +258,10 @@ impl World {
         let trash = self.root().join("janitor/trash");
         ["pending", "condemned"].iter().flat_map(|part| names(&trash.join(part))).collect()
     }
+}
+
+fn of_hex(hex: &str) -> Digest {
+    Digest::parse(&format!("sha256:{hex}"))
 }
 
 fn is_empty(repository: &Repository) -> bool {

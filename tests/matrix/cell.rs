@@ -74,7 +74,19 @@ impl Scene<'_> {
     }
 }
 
-/// Runs every damage in each of these places, with the collector and without, and tells of every cell that fails.
+/// What reclaims blobs in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Collector {
+    /// The registry's, or what is asked for from outside.
+    Default,
+    /// Nothing.
+    Off,
+    /// The janitor's own.
+    Native,
+}
+
+/// Runs every damage in each of these places, with the collector, and for an image that stays also without and with
+/// the janitor's own, and tells of every cell that fails.
 #[track_caller]
 pub(crate) fn run_all(damages: &[Damage], places: &[Place]) {
     run_cells(damages, places, false);
@@ -89,26 +101,29 @@ pub(crate) fn run_all_remembered(damages: &[Damage], places: &[Place]) {
 #[track_caller]
 fn run_cells(damages: &[Damage], places: &[Place], is_remembered: bool) {
     let template = Template::new();
-    let cells: Vec<(&Damage, Place, bool)> = damages
+    let cells: Vec<(&Damage, Place, Collector)> = damages
         .iter()
         .flat_map(|damage| places.iter().map(move |place| (damage, *place)))
-        .flat_map(|(damage, place)| [true, false].map(|collects| (damage, place, collects)))
-        .filter(|(_, place, collects)| *collects || *place == Place::Kept)
+        .flat_map(|(damage, place)| {
+            [Collector::Default, Collector::Off, Collector::Native]
+                .map(|collector| (damage, place, collector))
+        })
+        .filter(|(_, place, collector)| *collector == Collector::Default || *place == Place::Kept)
         .collect();
     let (next, ran) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some((damage, place, collects)) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let wrong = run(&template, damage, *place, *collects, is_remembered);
+                while let Some((damage, place, collector)) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let wrong = run(&template, damage, *place, *collector, is_remembered);
                     ran.fetch_add(usize::from(wrong.is_some()), Ordering::SeqCst);
                     for wrong in wrong.into_iter().flatten() {
-                        let gc = if *collects { "collects" } else { "no gc" };
                         failures.lock().unwrap().push(format!(
-                            "{:34} {:9} {gc:8} {wrong}",
+                            "{:34} {:9} {:8} {wrong}",
                             damage.name,
-                            format!("{place:?}")
+                            format!("{place:?}"),
+                            format!("{collector:?}")
                         ));
                     }
                 }
@@ -131,7 +146,7 @@ fn run(
     template: &Template,
     damage: &Damage,
     place: Place,
-    collects: bool,
+    collector: Collector,
     is_remembered: bool,
 ) -> Option<Vec<String>> {
     let directory = tempfile::tempdir().unwrap();
@@ -143,7 +158,21 @@ fn run(
     let scene = Scene { view: &view, template, place, target: place.target(template), is_remembered };
     let Done { touched, stays, expect, mends } = (damage.act)(&scene)?;
     let mut wrong = Vec::new();
-    let janitor = template.janitor(&view).env("RUN_GC", if collects { "true" } else { "false" });
+    let mut janitor = template.janitor(&view);
+    let mut expect = expect;
+    match collector {
+        Collector::Off => janitor = janitor.env("RUN_GC", "false"),
+        Collector::Native => {
+            janitor = janitor.env("GC_ENGINE", "native");
+            expect = expect.without_the_registrys_collector();
+        }
+        // This is about that one, whatever is asked for from outside.
+        Collector::Default if expect.is_of_the_registrys_collector() => {
+            janitor = janitor.env("GC_ENGINE", "registry");
+        }
+        Collector::Default => {}
+    }
+    let collects = collector != Collector::Off;
     let whole_before = look(&view, template);
     let before = Content::of(&view);
     let stayed: Vec<Tree> = stays.iter().map(|path| tree(&view, path)).collect();

@@ -33,6 +33,20 @@ impl Expect {
         }
     }
 
+    /// Whether it comes of what the registry's collector does.
+    pub(crate) const fn is_of_the_registrys_collector(&self) -> bool {
+        matches!(self, Self::Uncollected | Self::Refused { .. })
+    }
+
+    /// What it comes to where that one has no part in it.
+    pub(crate) fn without_the_registrys_collector(self) -> Self {
+        match self {
+            Self::Uncollected | Self::Refused { told: None } => Self::Done,
+            Self::Refused { told: Some(told) } => Self::Error { told },
+            other => other,
+        }
+    }
+
     pub(crate) fn exit_code(&self, collects: bool) -> i32 {
         match self {
             Self::Refused { .. } if collects => 12,

@@ -64,7 +64,7 @@ fn it_is_chosen_where_no_registry_is_installed() {
     push_versions(&registry, "app", 3);
     let nowhere = registry.scratch().join("no-such-registry");
 
-    let sweep = janitor(&registry).env("GC_ENGINE", "auto").collector(&nowhere).keep(1);
+    let sweep = janitor(&registry).collector(&nowhere).env("GC_ENGINE", "auto").keep(1);
     let outcome = sweep.run().assert_code(0);
 
     assert_eq!(outcome.report()["collection"]["engine"], "native");

@@ -78,6 +78,17 @@ pub(crate) fn soak(
     duration: Duration,
     meanwhile: impl FnOnce(&Field<'_>),
 ) -> Found {
+    soak_until(registry, engine, duration, meanwhile, |_| false)
+}
+
+/// The same until something has been seen, which `is_over` tells.
+pub(crate) fn soak_until(
+    registry: &Registry,
+    engine: &Engine,
+    duration: Duration,
+    meanwhile: impl FnOnce(&Field<'_>),
+    is_over: impl Fn(&Field<'_>) -> bool,
+) -> Found {
     let seed = env::var("SOAK_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a seed"));
     let mut random = Rng::with_seed(seed);
     let field = Field {
@@ -91,7 +102,7 @@ pub(crate) fn soak(
         settle: SETTLE,
         tally: Mutex::default(),
     };
-    let janitor = engine.janitor(registry, GRACE, SETTLE).keep(KEEP);
+    let sweeper = engine.sweeper(registry, GRACE, SETTLE, KEEP);
     let sweeping = AtomicBool::new(true);
     let shop = Shop::stocked();
     thread::scope(|scope| {
@@ -101,7 +112,7 @@ pub(crate) fn soak(
                 thread::sleep(Duration::from_millis(20));
             }
             while sweeping.load(Ordering::Relaxed) {
-                field.sweeps.one(&janitor);
+                field.sweeps.one(&sweeper);
             }
         });
         let mut clients = Vec::new();
@@ -115,10 +126,10 @@ pub(crate) fn soak(
         }
         let apart = panic::catch_unwind(panic::AssertUnwindSafe(|| {
             meanwhile(&field);
-            let is_long_enough = || field.began.elapsed() >= duration;
+            let is_long_enough = || field.began.elapsed() >= duration || is_over(&field);
             // A slow machine takes longer to do something worth looking at.
             let is_busy_enough = || field.tally().acknowledged >= BUSY || field.began.elapsed() >= PATIENCE;
-            while !(is_long_enough() && is_busy_enough()) {
+            while !(is_long_enough() && (is_busy_enough() || is_over(&field))) {
                 thread::sleep(Duration::from_millis(50));
             }
         }));
@@ -144,8 +155,7 @@ pub(crate) fn soak(
 /// The last sweep, when everything that may go is old enough.
 fn sweep_in_peace(field: &Field<'_>, engine: &Engine) -> Told {
     thread::sleep(field.grace + Duration::from_millis(500));
-    let janitor = engine.janitor(field.registry, Duration::from_secs(1), Duration::ZERO).keep(KEEP);
-    field.sweeps.one(&janitor)
+    field.sweeps.one(&engine.sweeper(field.registry, Duration::from_secs(1), Duration::ZERO, KEEP))
 }
 
 /// Every tag that the registry still has and cannot serve whole.

@@ -69,6 +69,27 @@ impl Tally {
     }
 }
 
+/// Why an answer made a client begin its push anew; `None` for what nobody has an explanation for.
+pub(crate) fn explain(answer: &str) -> Option<&'static str> {
+    let kinds = [
+        (
+            "MANIFEST_BLOB_UNKNOWN",
+            "a sweep took a blob or a child away between the client's question and its manifest",
+        ),
+        ("BLOB_UNKNOWN", "a sweep took a blob away between the client's question and its use"),
+        ("MANIFEST_UNKNOWN", "a sweep took a manifest away between the client's question and its use"),
+        (
+            "DIGEST_INVALID",
+            "another push was writing a link that this one read: registry 2.8 truncates it first",
+        ),
+        (
+            "500 Internal Server Error",
+            "a sweep took a directory away in the moment before the registry wrote into it",
+        ),
+    ];
+    kinds.into_iter().find(|(kind, _)| answer.contains(kind)).map(|(_, why)| why)
+}
+
 /// Everything that a soak found out, to be read by people.
 pub(crate) struct Summary<'a> {
     pub(crate) title: String,
@@ -100,7 +121,7 @@ impl fmt::Display for Summary<'_> {
             tally.too_slow.len()
         )?;
         for (answer, count) in &tally.loud {
-            writeln!(to, "    {count} times {answer}")?;
+            writeln!(to, "    {count} times {answer}: {}", explain(answer).unwrap_or("NOT EXPLAINED"))?;
         }
         writeln!(
             to,
@@ -111,9 +132,10 @@ impl fmt::Display for Summary<'_> {
         )?;
         writeln!(
             to,
-            "  sweeps {}: put back {}, told broken {}; removed {} tags, {} manifests, {} blobs",
+            "  sweeps {}: put back {}, blobs rescued {}, told broken {}; removed {} tags, {} manifests, {} blobs",
             self.sweeps.len(),
             self.sweeps.iter().map(|told| told.put_back).sum::<usize>(),
+            sum(|told| told.blobs_rescued),
             self.sweeps.iter().flat_map(|told| &told.broken).collect::<BTreeSet<_>>().len(),
             sum(|told| told.tags_removed),
             sum(|told| told.manifests_removed),

@@ -39,7 +39,10 @@ static IMAGES: LazyLock<([Image; 5], Image)> =
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        // In memory where that can be had: there are thousands of these, of small files that are synced.
+        let memory = Path::new("/dev/shm");
+        let above = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
+        let directory = TempDir::with_prefix_in("janitor-stage-", above).unwrap();
         let builder = StoreBuilder::new(directory.path());
         let (small, multi) = IMAGES.clone();
         let [v1, v2, v3, untagged, emptied] = small;
@@ -128,6 +131,7 @@ impl Stage {
             log_format: LogFormat::Text,
             log_level: LogLevel::Error,
             heartbeat: self.root().join("unused"),
+            skip_second_look: false,
         }
     }
 }

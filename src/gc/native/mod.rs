@@ -63,12 +63,19 @@ pub fn links_to_hidden(hidden: &Hidden, look: &Inventory) -> Vec<(Id, Place)> {
     places
 }
 
+/// Everything that a tag, a revision or an index names as a manifest.
+pub fn named(look: &Inventory) -> HashSet<Id> {
+    let closure = |repository: &Repository| {
+        let roots = repository.roots().chain(repository.revisions.iter().copied());
+        Graph::of(repository, &look.manifests).closure(roots)
+    };
+    look.repositories.iter().flat_map(closure).collect()
+}
+
 /// The hidden blobs that a second look finds named as manifests, in the order of [`Hidden::files`]: they are to be
 /// seen before anything is decided, since what they need in turn is unknown while they cannot be read.
 pub fn manifests_among(hidden: &Hidden, look: &Inventory) -> Vec<bool> {
-    let repositories = look.repositories.iter();
-    let named: HashSet<Id> =
-        repositories.flat_map(|it| it.roots().chain(it.revisions.iter().copied())).collect();
+    let named = named(look);
     let links = std::iter::repeat_n(false, hidden.links.len());
     links.chain(hidden.blobs.iter().map(|blob| named.contains(blob))).collect()
 }

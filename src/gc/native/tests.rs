@@ -207,4 +207,11 @@ fn manifests_that_are_named_again_are_told_apart() {
     let named = rest.split_off(&manifests_among(&hidden, &look));
     assert!(named.links.is_empty());
     assert_eq!(named.blobs.iter().map(|it| look.digest(*it)).collect::<Vec<_>>(), digests("A"));
+    // An index names it, and it is no revision here.
+    let index = repository("a", "I", "I", "as");
+    let look = Inventory::of([&index], &manifests(), &digests("Aas"));
+    let hidden = case().hidden(&look);
+    let mut rest = hidden.clone();
+    let named = rest.split_off(&manifests_among(&hidden, &look));
+    assert_eq!(named.blobs.iter().map(|it| look.digest(*it)).collect::<Vec<_>>(), digests("A"));
 }

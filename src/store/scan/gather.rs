@@ -41,16 +41,20 @@ impl Scanner<'_> {
                 Some(Content::Plain) => !must_be_manifests,
                 None => false,
             };
-            wanted.retain(|id| !is_enough(known, *id) && !seen.contains(id));
-            seen.extend(&wanted);
+            wanted.retain(|id| seen.insert(*id));
+            let mut children = Vec::new();
+            // What an earlier look knows may name what it could not read.
+            for id in wanted.extract_if(.., |id| is_enough(known, *id)) {
+                let listed = known.get(&id).into_iter().flat_map(Manifest::listed);
+                children.extend(listed.filter(layout::may_be_manifest).map(|child| child.blob));
+            }
             // A listing that lacks what a revision names is not believed: the manifest is asked for by its path.
             if !must_be_manifests {
                 absent.extend(wanted.extract_if(.., |id| !present(*id)));
             }
-            if wanted.is_empty() {
+            if wanted.is_empty() && children.is_empty() {
                 break;
             }
-            let mut children = Vec::new();
             let mut take_in = |id: Id, manifest: Manifest<'_>| {
                 sizes.read(id, manifest);
                 let listed = manifest.listed().filter(layout::may_be_manifest);

@@ -155,7 +155,11 @@ impl Scanner<'_> {
             let path = format!("{}/{}/link", layout::LAYERS, layout::link_dir(&self.digest(*layer)));
             let problem = match links::read(&self.store.io, dir, &path) {
                 Link::To(blob, _) => return Some((*layer, self.intern(&blob))),
-                Link::Missing => return None,
+                // One that the janitor hides still tells which blob a manifest means by this name.
+                Link::Missing => match links::read(&self.store.io, dir, &layout::hidden(&path)) {
+                    Link::To(blob, _) => return Some((*layer, self.intern(&blob))),
+                    _ => return None,
+                },
                 Link::Bad(cause) => Problem {
                     severity: Severity::Doubt,
                     code: Code::BadLink,

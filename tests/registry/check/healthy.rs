@@ -41,11 +41,11 @@ fn a_store_of_every_kind_of_image_has_no_finding() {
 fn a_store_that_the_collector_has_been_at_is_whole() {
     let registry = Registry::start();
     push_versions(&registry, "app", 3);
-    crate::stage::janitor(&registry).keep(1).run().assert_code(0);
+    crate::stage::janitor(&registry).env("GC_ENGINE", "registry").keep(1).run().assert_code(0);
 
     let outcome = checked(&registry).assert_code(0);
 
-    // The collector leaves the links of layers that it deleted: one note for all of them.
+    // The registry's collector leaves the links of layers that it deleted: one note for all of them.
     let finding = super::only_finding(&outcome);
     assert_eq!((&finding["severity"], &finding["code"]), (&"note".into(), &"layer-link-dangling".into()));
     assert_eq!(finding["cause"], "4 layer links name blobs that are gone");

@@ -1,0 +1,10 @@
+//! The janitor's own collector on stores on disk: cut short at every change, on a storage that errs, and with pushes
+//! at the worst moment.
+
+#![expect(clippy::disallowed_methods, reason = "what people and the registry do to a store is done here")]
+
+mod crashes;
+mod errors;
+mod lists;
+mod pushes;
+mod stage;
