@@ -1,5 +1,7 @@
 //! What manifests reference, written down for the next sweep.
 
+use std::io;
+
 use super::Sweep;
 use crate::model::{Code, Inventory, Problem, Severity};
 use crate::store::StoreLock;
@@ -10,7 +12,11 @@ impl Sweep<'_> {
     pub(super) fn remember_references(&mut self, lock: &StoreLock, inventory: &Inventory) {
         if let Err(error) = self.store.remember_references(lock, inventory) {
             self.findings.push(Problem {
-                severity: Severity::Warning,
+                // A sweep makes room, and then there is a file again.
+                severity: match error.kind() {
+                    io::ErrorKind::StorageFull => Severity::Warning,
+                    _ => Severity::Error,
+                },
                 code: Code::NoReferences,
                 repository: None,
                 path: "janitor/references".into(),

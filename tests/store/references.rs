@@ -137,7 +137,7 @@ fn a_file_that_is_damaged_is_told_and_is_as_none() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_or_written_fails_nothing() {
+fn a_file_that_cannot_be_read_or_written_stops_nothing() {
     let stage = Stage::new();
     let failing =
         |kind: Op, error: fn() -> io::Error| {
@@ -158,7 +158,7 @@ fn a_file_that_cannot_be_read_or_written_fails_nothing() {
     for kind in [Op::Open, Op::Read] {
         let bad = || io::Error::from_raw_os_error(5);
         let report = stage.sweep(Some(failing(kind, bad))).unwrap();
-        assert_eq!((report.exit_code, codes(&report)), (0, vec!["no-references"]), "{kind:?}");
+        assert_eq!((report.exit_code, codes(&report)), (3, vec!["no-references"]), "{kind:?}");
     }
     assert_whole(stage.view(), &stage.kept(), "afterwards");
 }

@@ -85,7 +85,7 @@ impl Store {
 
 fn problem(error: &ReferencesError) -> Problem {
     let severity = match error {
-        ReferencesError::Io(_) => Severity::Warning,
+        ReferencesError::Io(_) => Severity::Error,
         ReferencesError::Version | ReferencesError::Damaged(_) => Severity::Note,
     };
     Problem {
