@@ -6,6 +6,7 @@ pub mod config;
 pub mod daemon;
 pub mod fsck;
 pub mod gc;
+pub mod logging;
 pub mod model;
 pub mod plan;
 pub mod policy;

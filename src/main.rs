@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use indicatif::MultiProgress;
-use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
+use registry_janitor::cli::OutputFormat;
 use registry_janitor::config::{Asked, CheckConfig, Config};
 use registry_janitor::daemon::{self, Heartbeat};
 use registry_janitor::fsck;
+use registry_janitor::logging;
 use registry_janitor::model::Mend;
 use registry_janitor::progress;
 use registry_janitor::report::failure::Failure;
@@ -19,7 +20,6 @@ use registry_janitor::stop::Stop;
 use registry_janitor::sweep::{SweepError, sweep};
 use registry_janitor::undo::{self, Trash, UndoError};
 use registry_janitor::usage::{self, UsageError};
-use tracing::level_filters::LevelFilter;
 
 /// Writes a report in the form that was asked for.
 macro_rules! write_as {
@@ -89,7 +89,7 @@ fn answer_with(
     config: &Config,
     act: impl FnOnce(&Stop, &MultiProgress, &mut BufWriter<StdoutLock<'_>>) -> Result<io::Result<u8>, Failed>,
 ) -> ExitCode {
-    let bars = start_logging(config.log_level, config.log_format);
+    let bars = logging::start(config.log_level, config.log_format);
     raise_open_file_limit();
     let stop = Arc::new(Stop::default());
     if let Err(error) = daemon::listen(Arc::clone(&stop)).context("cannot listen for signals") {
@@ -136,7 +136,7 @@ fn confirms(trash: &Trash) -> bool {
 }
 
 fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let bars = start_logging(config.log_level, config.log_format);
+    let bars = logging::start(config.log_level, config.log_format);
     raise_open_file_limit();
     let stop = Arc::new(Stop::default());
     daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
@@ -170,7 +170,7 @@ fn run(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
-    start_logging(config.log_level, config.log_format);
+    logging::start(config.log_level, config.log_format);
     raise_open_file_limit();
     let stop = Arc::new(Stop::default());
     daemon::listen(Arc::clone(&stop)).context("cannot listen for signals")?;
@@ -267,44 +267,6 @@ fn one_line(error: &anyhow::Error) -> String {
         }
     }
     line
-}
-
-/// Starts the log, which leaves room for bars on the same terminal.
-fn start_logging(level: LogLevel, format: LogFormat) -> MultiProgress {
-    let bars = MultiProgress::new();
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let logging = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer({
-            let bars = bars.clone();
-            move || BesideBars(bars.clone())
-        })
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false);
-    match format {
-        LogFormat::Text => logging.init(),
-        LogFormat::Json => logging.json().flatten_event(true).init(),
-    }
-    bars
-}
-
-/// Standard error, with the bars out of the way.
-struct BesideBars(MultiProgress);
-
-impl Write for BesideBars {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
 }
 
 /// Each file operation under way may hold a few directories open.

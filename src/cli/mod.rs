@@ -26,9 +26,9 @@ const LONG_ABOUT: &str = "\
 Keeps a self-hosted container registry (CNCF Distribution, filesystem driver) from growing forever.
 
 A sweep looks at the registry's store, keeps the newest tags of each repository by push time, removes \
-the others and the manifests that no tag reaches any more, and runs the registry's own \
-garbage-collect to give the disk space back. Signatures and other companions follow their image; \
-multi-arch images stay whole. What cannot be trusted is kept and reported.
+the others and the manifests that no tag reaches any more, and gives the disk space back, by the \
+registry's own garbage-collect or by a collector of its own. Signatures and other companions follow \
+their image; multi-arch images stay whole. What cannot be trusted is kept and reported.
 
 Without a command, janitor sweeps every JANITOR_INTERVAL_SECS until it is stopped; with --run-once, \
 once. --dry-run says what would go and changes nothing.";

@@ -11,7 +11,8 @@
 //! sweep shows what it misses.
 //!
 //! Never over something newer: where the registry has written a file anew, the hidden one is given up. A blob's
-//! content is its name, so nothing is lost with it.
+//! content is its name, so nothing is lost with it, unless the new one is cut short and the hidden one is not: then that
+//! takes its place.
 
 use std::io;
 
@@ -90,11 +91,27 @@ impl Store {
         self.at_each(files, stop, |dir, name, file| {
             let (seen, unseen) = (format!("{name}/{file}"), format!("{name}/{}", layout::hidden(file)));
             let shown = is_there(mutate::rename_file_to_free_name(&self.io, dir, &unseen, &seen))?;
+            if !shown && file == layout::DATA && self.is_better(dir, name, &seen, &unseen)? {
+                return mutate::rename_file(&self.io, dir, &unseen, &seen).map(|()| true);
+            }
             if !shown {
                 mutate::give_up(&self.io, dir, &unseen)?;
             }
             Ok(shown)
         })
+    }
+
+    /// Whether a hidden blob is whole, and what was written beside it is not: a registry 2.8 leaves a manifest cut short
+    /// when its disk is full. They are read only where they differ in length.
+    fn is_better(&self, dir: &Dir, hex: &str, seen: &str, unseen: &str) -> io::Result<bool> {
+        let length = |path| match self.io.stat(dir, path) {
+            Ok(file) => Ok(Some(file.size_bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let (Some(new), Some(old)) = (length(seen)?, length(unseen)?) else { return Ok(false) };
+        let hash = |path| self.hash_file(dir, path, |_| Ok(()));
+        Ok(new != old && hash(seen)?.hex() != hex && hash(unseen)?.hex() == hex)
     }
 
     /// The second look was taken: deletes what a batch hides. From here on, none of it comes back.

@@ -74,7 +74,7 @@ impl Store {
         let (above, link) = link.rsplit_once('/').unwrap_or((".", &link));
         mutate::set_modified(&self.io, &self.io.open_dir(&from, above)?, link, now)?;
         let name = layout::file_name(&place);
-        super::trash::put_back_one(self, &from, &to, &name)
+        super::batch::put_back_one(self, &from, &to, &name)
     }
 
     /// Moves a tag out of the way of another one. Until [`Store::hold_overwritten`] it may come back, and

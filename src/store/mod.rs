@@ -1,6 +1,7 @@
 //! The registry's tree: everything that reads or changes it.
 
 mod ages;
+mod batch;
 mod blobs;
 mod canary;
 mod clock;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 pub use ages::{BlobAges, PART};
+pub use batch::{Batch, Taken};
 pub use clock::StorageClock;
 pub use hash::Hash;
 pub use hide::Done;
@@ -47,7 +49,7 @@ pub use quiet::{OwnTouches, Trace};
 pub use references::{ReferencesError, read_references, write_references};
 pub use scan::{Look, WRITE_IN_PROGRESS};
 pub use sizes::BlobSizes;
-pub use trash::{Batch, Leftovers, Taken};
+pub use trash::Leftovers;
 pub use trash_sizes::TrashSizes;
 pub use undo::{RemovedReason, RemovedTag};
 

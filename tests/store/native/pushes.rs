@@ -115,6 +115,21 @@ fn an_image_of_which_the_registry_had_everything_comes_back() {
 }
 
 #[test]
+fn a_manifest_that_is_written_half_beside_the_hidden_one_does_not_replace_it() {
+    for half in [0, 20] {
+        let stage = NativeStage::new();
+        let config = blobs_only(&stage);
+        let (view, image) = (stage.view().clone(), stage.gone.clone());
+        let report = sweep_and_push(&stage, &config, Moment::Hidden, move || {
+            push_links_alone(&view, "app", "late", &image);
+            fs::write(view.blob_data(&image.digest()), &image.document().bytes[..half]).unwrap();
+        });
+        assert_pulls(&stage, "app", "late", &format!("{half} bytes"));
+        finish(&stage, &config, &report, true, &format!("{half} bytes"));
+    }
+}
+
+#[test]
 fn without_the_second_look_that_image_is_lost() {
     for moment in MOMENTS {
         let stage = NativeStage::new();

@@ -1,0 +1,181 @@
+//! What is reachable from what: pure, and per repository.
+//!
+//! The closure is per repository because a manifest may be complete in one and sparse in another;
+//! the stock collector of registry 3.x marks across repositories and loses layers that way.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::{Id, Inventory, Manifest, Manifests, Repository, Revision};
+
+/// What leads to what in one repository: an index to its children, an image to its referrers.
+#[derive(Debug)]
+pub struct Graph<'a> {
+    manifests: &'a Manifests,
+    referrers: HashMap<Id, Vec<Id>>,
+}
+
+impl<'a> Graph<'a> {
+    /// The graph of a repository's roots and revisions.
+    pub fn of(repository: &Repository, manifests: &'a Manifests) -> Self {
+        let mut graph = Self { manifests, referrers: HashMap::new() };
+        for manifest in repository.roots().chain(repository.revisions.iter().copied()) {
+            graph.add(manifest);
+        }
+        graph
+    }
+
+    /// Adds a manifest that the repository has elsewhere, such as in the trash.
+    pub fn add(&mut self, manifest: Id) {
+        if let Some(subject) = self.manifests.get(&manifest).and_then(Manifest::subject) {
+            self.referrers.entry(subject).or_default().push(manifest);
+        }
+    }
+
+    /// Everything reachable from the roots, the roots included.
+    pub fn closure(&self, roots: impl IntoIterator<Item = Id>) -> HashSet<Id> {
+        let mut reached = HashSet::new();
+        self.extend(&mut reached, roots);
+        reached
+    }
+
+    /// Adds what is reachable from further roots; says what was not reached before.
+    pub fn extend(&self, reached: &mut HashSet<Id>, roots: impl IntoIterator<Item = Id>) -> Vec<Id> {
+        let mut added = Vec::new();
+        let mut open: Vec<Id> = roots.into_iter().collect();
+        while let Some(manifest) = open.pop() {
+            if !reached.insert(manifest) {
+                continue;
+            }
+            added.push(manifest);
+            if let Some(manifest) = self.manifests.get(&manifest) {
+                open.extend(manifest.children());
+            }
+            open.extend(self.referrers.get(&manifest).into_iter().flatten());
+        }
+        added
+    }
+}
+
+/// What becomes of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// Nothing references it.
+    Garbage,
+    /// Only removed images that can be brought back reference it.
+    Undoable,
+    /// Manifests that are kept for their age reference it.
+    Held,
+    /// A kept image references it.
+    Kept,
+}
+
+/// Who would lose a blob: the repository whose going images alone held it, if it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// No going image.
+    Nobody,
+    /// The going images of the repository at this position of the inventory.
+    One(u32),
+    /// Going images of several repositories.
+    Several,
+}
+
+/// What becomes of every blob.
+#[derive(Debug)]
+pub struct Marks {
+    /// By [`Id::slot`].
+    fates: Vec<Fate>,
+}
+
+impl Marks {
+    /// What becomes of a blob.
+    pub fn fate(&self, blob: Id) -> Fate {
+        blob.slot().and_then(|slot| self.fates.get(slot)).copied().unwrap_or(Fate::Garbage)
+    }
+}
+
+/// Marks every blob, from every tag, removed or not, and every revision in place: the stock collector takes every
+/// revision for a root, and whatever it keeps is kept here too.
+pub fn blobs(inventory: &Inventory) -> Marks {
+    let slot = slots(inventory);
+    let mut fates = vec![Fate::Garbage; inventory.digests.slots()];
+    for repository in &inventory.repositories {
+        let graph = Graph::of(repository, &inventory.manifests);
+        let reached = graph.closure(repository.tagged());
+        let undoable = graph.closure(repository.undoable.iter().copied());
+        let is_root = |revision: &Id| !reached.contains(revision) && !undoable.contains(revision);
+        let held = graph.closure(repository.revisions.iter().copied().filter(is_root));
+        for (manifests, fate) in [(undoable, Fate::Undoable), (held, Fate::Held), (reached, Fate::Kept)] {
+            for manifest in manifests {
+                for slot in references(inventory, manifest).filter_map(&slot) {
+                    fates[slot] = fates[slot].max(fate);
+                }
+            }
+        }
+    }
+    Marks { fates }
+}
+
+/// Whose going images hold each blob, by [`Id::slot`].
+///
+/// `going` are manifests that are no longer in the inventory, or will not be.
+pub fn holders(inventory: &Inventory, going: &[Revision]) -> Vec<Holder> {
+    let slot = slots(inventory);
+    let mut holders = vec![Holder::Nobody; inventory.digests.slots()];
+    for Revision { repository, manifest } in going {
+        for slot in references(inventory, *manifest).filter_map(&slot) {
+            holders[slot] = match holders[slot] {
+                Holder::Nobody => Holder::One(*repository),
+                Holder::One(holder) if holder == *repository => Holder::One(holder),
+                Holder::One(_) | Holder::Several => Holder::Several,
+            };
+        }
+    }
+    holders
+}
+
+/// For each removed tag that is held for undo, the bytes of the blobs that nothing else holds.
+pub fn held_alone(inventory: &Inventory, marks: &Marks) -> Vec<u64> {
+    let slot = slots(inventory);
+    let tags = &inventory.undo.tags;
+    // No holder yet, one, or several.
+    let mut holders: Vec<Option<Option<usize>>> = vec![None; inventory.digests.slots()];
+    let mut first = 0;
+    for of_one in tags.chunk_by(|a, b| a.repository == b.repository) {
+        if let Some(at) = inventory.position(&of_one[0].repository) {
+            let graph = Graph::of(&inventory.repositories[at], &inventory.manifests);
+            for (tag, number) in of_one.iter().zip(first..) {
+                for manifest in graph.closure([tag.manifest]) {
+                    for slot in references(inventory, manifest).filter_map(&slot) {
+                        let holder = holders[slot].get_or_insert(Some(number));
+                        *holder = holder.filter(|it| *it == number);
+                    }
+                }
+            }
+        }
+        first += of_one.len();
+    }
+    let mut alone = vec![0_u64; tags.len()];
+    for blob in inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Undoable) {
+        if let Some(Some(Some(number))) = blob.slot().map(|slot| holders[slot]) {
+            alone[number] = alone[number].saturating_add(inventory.sizes.of(*blob));
+        }
+    }
+    alone
+}
+
+/// The slot of the blob that a reference leads to.
+fn slots(inventory: &Inventory) -> impl Fn(Id) -> Option<usize> {
+    let repositories = inventory.repositories.iter();
+    let aliases: HashMap<Id, Id> = repositories.flat_map(|it| it.aliases.iter().copied()).collect();
+    move |reference| aliases.get(&reference).copied().unwrap_or(reference).slot()
+}
+
+/// A manifest's own blob and every blob that it names. Its children are followed by the closure.
+fn references(inventory: &Inventory, manifest: Id) -> impl Iterator<Item = Id> {
+    let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(Manifest::blobs);
+    std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! One sweep's part of the trash: taking things away, looking at them again, putting them back, condemning the rest.
+
+use std::io;
+
+use rayon::prelude::*;
+use rustix::io::Errno;
+
+use super::io::Dir;
+use super::links::{self, Link};
+use super::seats::Seated as _;
+use super::{Store, StoreLock, layout, mutate};
+use crate::model::{Expected, Place, Problem};
+use crate::stop::{Interrupted, Stop};
+
+/// What came of taking one thing away.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is in the trash.
+    Moved,
+    /// It is not what was decided on, and was left or put back.
+    Changed(String),
+    /// It was gone already.
+    Gone,
+    /// It could not be moved, and is in its place.
+    Failed(String),
+    /// It is in the trash and should not be, and could not be put back.
+    Stuck(String),
+    /// A stop was asked for before its turn.
+    NotTried,
+}
+
+/// One sweep's part of the trash.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    pub(super) store: &'a Store,
+    pub(super) lock: &'a StoreLock,
+    id: String,
+    /// Where tags go: where they are to be held for undo, they leave it by another way than the rest.
+    pub(super) tags_id: String,
+}
+
+impl Store {
+    /// Begins a batch; nothing is made in the store before something is taken.
+    pub fn batch<'a>(&'a self, lock: &'a StoreLock, sweep: &str) -> Batch<'a> {
+        Batch { store: self, lock, id: sweep.to_owned(), tags_id: sweep.to_owned() }
+    }
+
+    /// Begins a batch whose tags are to be held for undo.
+    pub fn batch_with_undo<'a>(&'a self, lock: &'a StoreLock, sweep: &str) -> Batch<'a> {
+        Batch { id: format!("{sweep}-rest"), ..self.batch(lock, sweep) }
+    }
+}
+
+impl Batch<'_> {
+    /// Takes things away, each by one rename, checked just before and again in the trash.
+    ///
+    /// `expected` is sorted by place. The answers come in the same order.
+    pub fn take(&self, expected: &[Expected], stop: &Stop) -> Vec<Taken> {
+        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| a.place.is_beside(&b.place)).collect();
+        let take_group = |group: &&[Expected]| -> Vec<Taken> {
+            if stop.check().is_err() {
+                return group.iter().map(|_| Taken::NotTried).collect();
+            }
+            let parent = layout::parent(&group[0].place);
+            let opened = self.store.io.open_dir(&self.store.root, &parent).and_then(|from| {
+                let to = self.pending_parent(&group[0].place);
+                self.store.make_room_and_dirs(self.lock, &to)?;
+                Ok((from, self.store.io.open_dir(&self.lock.dir, &to)?))
+            });
+            match opened {
+                Ok((from, to)) => group
+                    .par_iter()
+                    .map(|expected| {
+                        if stop.check().is_err() {
+                            return Taken::NotTried;
+                        }
+                        self.take_one(&from, &to, expected)
+                    })
+                    .collect(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    group.iter().map(|_| Taken::Gone).collect()
+                }
+                Err(error) => group.iter().map(|_| Taken::Failed(error.to_string())).collect(),
+            }
+        };
+        self.store
+            .pool
+            .install(|| groups.par_iter().map(take_group).collect::<Vec<_>>())
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn take_one(&self, from: &Dir, to: &Dir, expected: &Expected) -> Taken {
+        let io = &self.store.io;
+        let name = layout::file_name(&expected.place);
+        match self.check(from, expected) {
+            Checked::AsExpected => {}
+            Checked::Gone => return Taken::Gone,
+            Checked::Differs(why) => return Taken::Changed(why),
+            Checked::Unreadable(why) => return Taken::Failed(why),
+        }
+        match mutate::rename_dir(io, from, &name, to, &name) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Taken::Gone,
+            Err(error) => return Taken::Failed(error.to_string()),
+        }
+        let (why, is_unreadable) = match self.check(to, expected) {
+            Checked::AsExpected => return Taken::Moved,
+            Checked::Gone => ("its link went away in that moment".to_owned(), false),
+            Checked::Differs(why) => (why, false),
+            Checked::Unreadable(why) => (why, true),
+        };
+        match put_back_one(self.store, to, from, &name) {
+            Ok(true) if is_unreadable => Taken::Failed(format!("{why}; it was put back")),
+            Ok(true) => Taken::Changed(format!("{why}; it was put back")),
+            Ok(false) => Taken::Changed(format!("{why}; newer content took its place")),
+            Err(error) => Taken::Stuck(format!(
+                "{why}; putting it back failed and is tried again by the next sweep: {error}"
+            )),
+        }
+    }
+
+    /// Looks again at what is in the trash. `true` where it still is what was taken; an error where it
+    /// cannot be told.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn recheck(&self, expected: &[Expected], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
+        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| a.place.is_beside(&b.place)).collect();
+        let group = |group: &&[Expected]| -> Result<Vec<io::Result<bool>>, Interrupted> {
+            stop.check()?;
+            let dir = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(&group[0].place));
+            let look = |expected| match &dir {
+                Ok(dir) => match self.check(dir, expected) {
+                    Checked::AsExpected => Ok(true),
+                    Checked::Gone | Checked::Differs(_) => Ok(false),
+                    Checked::Unreadable(why) => Err(io::Error::other(why)),
+                },
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            };
+            Ok(group.par_iter().map(look).collect())
+        };
+        let checked: Vec<Vec<io::Result<bool>>> =
+            self.store.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
+        Ok(checked.into_iter().flatten().collect())
+    }
+
+    /// Puts things back where they belong: `true` when it is back, `false` when newer content is in
+    /// its place and stays there. `places` is sorted.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; what is still in the trash is put back by the next
+    /// sweep.
+    pub fn put_back(&self, places: &[Place], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
+        let groups: Vec<&[Place]> = places.chunk_by(Place::is_beside).collect();
+        let group = |group: &&[Place]| -> Result<Vec<io::Result<bool>>, Interrupted> {
+            stop.check()?;
+            let parent = layout::parent(&group[0]);
+            let open = || {
+                let from = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(&group[0]))?;
+                let to = match self.store.io.open_dir(&self.store.root, &parent) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        mutate::make_dirs(&self.store.io, &self.store.root, &parent)?;
+                        self.store.io.open_dir(&self.store.root, &parent)?
+                    }
+                    opened => opened?,
+                };
+                Ok::<_, io::Error>((from, to))
+            };
+            Ok(match open() {
+                Ok((from, to)) => group
+                    .par_iter()
+                    .map(|place| put_back_one(self.store, &from, &to, &layout::file_name(place)))
+                    .collect(),
+                Err(error) => {
+                    group.iter().map(|_| Err(io::Error::new(error.kind(), error.to_string()))).collect()
+                }
+            })
+        };
+        let done: Vec<_> = self
+            .store
+            .pool
+            .install(|| groups.par_iter().map(group).collect::<Result<Vec<_>, Interrupted>>())?;
+        Ok(done.into_iter().flatten().collect())
+    }
+
+    /// The second look was taken: from here on, what is left in the batch is only deleted.
+    ///
+    /// # Errors
+    /// Whatever the system says; then everything stays pending.
+    pub fn condemn(&self) -> io::Result<()> {
+        self.condemn_one(&self.id)
+    }
+
+    /// The same for the part that the tags were in, of which none is left.
+    ///
+    /// # Errors
+    /// As [`Batch::condemn`].
+    pub fn condemn_tags(&self) -> io::Result<()> {
+        self.condemn_one(&self.tags_id)
+    }
+
+    fn condemn_one(&self, id: &str) -> io::Result<()> {
+        let io = &self.store.io;
+        match io.stat(&self.lock.dir, &format!("{}/{id}", layout::PENDING)) {
+            // What is believed to be gone and is not would come back without its blobs.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return if self.is_listed(id)? { Err(error) } else { Ok(()) };
+            }
+            stat => stat?,
+        };
+        self.store.make_room_and_dirs(self.lock, layout::CONDEMNED)?;
+        let from = io.open_dir(&self.lock.dir, layout::PENDING)?;
+        let to = io.open_dir(&self.lock.dir, layout::CONDEMNED)?;
+        mutate::rename_dir(io, &from, id, &to, id)
+    }
+
+    /// Whether a listing has a batch that was not found by its name.
+    fn is_listed(&self, id: &str) -> io::Result<bool> {
+        let io = &self.store.io;
+        match io.open_dir(&self.lock.dir, layout::PENDING).and_then(|pending| io.list(&pending)) {
+            Ok(entries) => Ok(entries.iter().any(|entry| entry.name == id)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes what was condemned.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; the next sweep goes on.
+    pub fn delete(self, stop: &Stop) -> Result<Vec<Problem>, Interrupted> {
+        let mut problems = Vec::new();
+        self.store.delete_condemned(self.lock, &mut problems, stop)?;
+        Ok(problems)
+    }
+
+    pub(super) fn pending(&self) -> String {
+        format!("{}/{}", layout::PENDING, self.id)
+    }
+
+    /// The directory of the trash that holds a place.
+    fn pending_parent(&self, place: &Place) -> String {
+        let id = if matches!(place, Place::Tag(..)) { &self.tags_id } else { &self.id };
+        format!("{}/{id}/{}", layout::PENDING, layout::parent(place))
+    }
+
+    fn check(&self, dir: &Dir, expected: &Expected) -> Checked {
+        match (links::read(&self.store.io, dir, &layout::link(&expected.place)), &expected.link) {
+            (Link::To(digest, written), Some((wanted, at))) if digest == *wanted && written == *at => {
+                Checked::AsExpected
+            }
+            (Link::To(..), _) => Checked::Differs("it was pushed again meanwhile".into()),
+            (Link::Missing, None) => Checked::AsExpected,
+            (Link::Missing, Some(_)) => Checked::Gone,
+            (Link::Bad(_), _) => Checked::Differs("it is being written".into()),
+            (Link::Unreadable(error), _) => Checked::Unreadable(format!("its link cannot be read: {error}")),
+        }
+    }
+}
+
+enum Checked {
+    AsExpected,
+    Gone,
+    Differs(String),
+    Unreadable(String),
+}
+
+pub(super) fn put_back_one(store: &Store, from: &Dir, to: &Dir, name: &str) -> io::Result<bool> {
+    match mutate::rename_dir(&store.io, from, name, to, name) {
+        Ok(()) => Ok(true),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
