@@ -173,8 +173,11 @@ check "a kept multi-arch image is pulled, every architecture" pull "$address/tea
 check "a removed image is not" fails any "manifest unknown" pull "$address/team/app:v1" "$work/pulled-v1"
 check "a removed image can be pushed again" push_layout "$layouts/app1" "$address/team/app:v1"
 check "and pulled again" pull "$address/team/app:v1" "$work/pulled-v1-again"
-check "a setting of the shell goes before .env" env KEEP_LAST_N=1 make --no-print-directory "COMPOSE=${compose[*]}" gc
+check "settings of the shell go before .env: one tag, and the janitor's own collector" \
+    env KEEP_LAST_N=1 GC_ENGINE=native make --no-print-directory "COMPOSE=${compose[*]}" gc
 check "one tag is left" is "$(tags team/app)" "v1 "
+check "and the blobs of the others are gone" is "$(blobs)" 11
+check "what is left is pulled" pull "$address/team/app:v1" "$work/pulled-v1-last"
 
 check "janitor health, in the loop's container" "${compose[@]}" exec -T janitor janitor health
 check "the loop's container is healthy" is "$(docker inspect --format '{{.State.Health.Status}}' "$("${compose[@]}" ps --quiet janitor)")" healthy

@@ -2,12 +2,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "lines are told by the monotonic clock")]
 
+use std::fmt::Write;
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::stop::{Length, Stage, Stop};
 
@@ -63,15 +64,19 @@ fn draw(stop: &Stop, bars: &MultiProgress, ended: &Receiver<()>) {
 
 fn bar_of(stage: &Stage) -> ProgressBar {
     let (bar, style) = match stage.length {
-        Length::Unknown => (ProgressBar::no_length(), "{spinner} {msg}: {human_pos} ({per_sec})"),
+        Length::Unknown => (ProgressBar::no_length(), "{spinner} {msg}: {human_pos} ({rate})"),
         Length::Steps(all) => {
-            (ProgressBar::new(all), "{msg}: {bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left")
+            (ProgressBar::new(all), "{msg}: {bar:30} {human_pos} of {human_len}, {rate}, {eta} left")
         }
         Length::Seconds(all) => (ProgressBar::new(all), "{msg}: {bar:30} {eta} left"),
     };
     // A style that did not parse would leave the plain one.
     if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
+        let rate = |state: &ProgressState, out: &mut dyn Write| {
+            // There is nobody to tell where the bar cannot be written.
+            write!(out, "{:.0}/s", state.per_sec()).ok();
+        };
+        bar.set_style(style.with_key("rate", rate));
     }
     bar.with_message(stage.name)
 }
