@@ -10,8 +10,8 @@ use crate::sweeps::Told;
 use crate::tally::{Tag, Tally, explain};
 
 /// A registry that takes its time between its last look at what a push needs and the links that it writes.
-fn slow_registry() -> Registry {
-    let slow_directories = Some(Duration::from_millis(20));
+fn slow_registry(millis: u64) -> Registry {
+    let slow_directories = Some(Duration::from_millis(millis));
     Registry::start_with(RegistryOptions { slow_directories, ..RegistryOptions::default() })
 }
 
@@ -46,15 +46,17 @@ fn pruning_beside_pushes_loses_nothing() {
 
 #[test]
 fn collecting_beside_pushes_loses_nothing() {
-    let found = assert_loses_nothing(&slow_registry(), &Engine::native());
+    let found = assert_loses_nothing(&slow_registry(60), &Engine::native());
     assert!(found.sweeps.iter().any(|told| told.blobs_removed > 0), "no blob went\n{}", found.summary);
 }
 
-/// The soak would see a collector that loses images.
+/// The soak would see a collector that loses images. When it does is left to chance, so this is for every night;
+/// `tests/store/native/pushes.rs` has it happen each time.
 #[test]
+#[ignore = "takes as long as it takes"]
 fn collecting_without_a_second_look_loses_images_and_the_soak_sees_them() {
-    let registry = slow_registry();
-    let patience = Duration::from_secs(120);
+    let registry = slow_registry(120);
+    let patience = Duration::from_secs(600);
 
     let found = soak_until(
         &registry,
