@@ -159,6 +159,33 @@ fn renames_and_removals_are_refused_as_on_the_disk() {
 }
 
 #[test]
+fn directories_that_change_places_take_along_what_is_in_them() {
+    let on = prompt();
+    let at = |name: &str| on.slow.path().join(name);
+    for name in ["one", "two"] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("file"), name).unwrap();
+    }
+    renameat_with(CWD, at("one"), CWD, at("two"), RenameFlags::EXCHANGE).unwrap();
+    assert_eq!(fs::read_to_string(at("one/file")).unwrap(), "two");
+    assert_eq!(fs::read_to_string(at("two/file")).unwrap(), "one");
+}
+
+#[test]
+fn what_the_kernel_knows_is_not_held_open() {
+    const FILES: usize = 2000;
+    let on = prompt();
+    let store = on.slow.path().join("many");
+    fs::create_dir(&store).unwrap();
+    for number in 0..FILES {
+        fs::write(store.join(number.to_string()), "").unwrap();
+    }
+    assert_eq!(listing(&store).len(), FILES);
+    let open = fs::read_dir("/proc/self/fd").unwrap().count();
+    assert!(open < FILES / 2, "{open} files are open");
+}
+
+#[test]
 fn links_and_locks_work() {
     let on = prompt();
     let (slow, disk) = (&on.slow, &on.disk);

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileType, INodeNo};
 use rustix::fs::{AtFlags, Statx, StatxFlags, StatxTimestamp, statx};
 
-/// What an open file is, and on which file system.
-pub(super) fn of(file: impl AsFd) -> io::Result<(FileAttr, (u32, u32))> {
-    let stat = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+/// What lies at a path from a directory, and on which file system. The empty path is the directory.
+pub(super) fn of(directory: impl AsFd, path: &Path) -> io::Result<(FileAttr, (u32, u32))> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    let stat = statx(directory, path, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
     Ok((told(&stat), (stat.stx_dev_major, stat.stx_dev_minor)))
 }
 
@@ -42,7 +44,7 @@ fn told(stat: &Statx) -> FileAttr {
         atime: time(stat.stx_atime),
         mtime: time(stat.stx_mtime),
         ctime: time(stat.stx_ctime),
-        crtime: UNIX_EPOCH,
+        crtime: time(stat.stx_btime),
         kind: kind(rustix::fs::FileType::from_raw_mode(stat.stx_mode.into())),
         perm: stat.stx_mode & 0o7777,
         nlink: stat.stx_nlink,

@@ -1,8 +1,9 @@
 //! What requests ask for, done on the disk. Nothing here waits or counts.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileHandle, INodeNo, TimeOrNow};
 use rustix::fs::{
-    self, AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
+    self, AtFlags, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
 };
 use rustix::io::Errno;
 
@@ -22,9 +23,17 @@ use super::nodes::Nodes;
 /// A directory of the disk, by the numbers that the kernel knows things by.
 pub(super) struct Disk {
     pub(super) nodes: Nodes,
+    root: OwnedFd,
     device: (u32, u32),
-    pub(super) files: Handles<std::fs::File>,
+    pub(super) files: Handles<OpenFile>,
     pub(super) listings: Handles<Listing>,
+}
+
+/// A file that a caller has open.
+pub(super) struct OpenFile {
+    file: File,
+    /// What the kernel knows it by.
+    node: INodeNo,
 }
 
 /// What is to change of a file's attributes.
@@ -46,30 +55,33 @@ pub(super) struct Maker {
 
 impl Disk {
     pub(super) fn new(root: OwnedFd) -> io::Result<Self> {
-        let (_, device) = attributes::of(&root)?;
-        Ok(Self { nodes: Nodes::new(root), device, files: Handles::new(), listings: Handles::new() })
+        let (_, device) = attributes::of(&root, Path::new(""))?;
+        Ok(Self { nodes: Nodes::default(), root, device, files: Handles::new(), listings: Handles::new() })
     }
 
     /// Attributes of a name, which the kernel is told of.
     pub(super) fn lookup(&self, parent: INodeNo, name: &OsStr) -> io::Result<FileAttr> {
-        let parent = self.nodes.get(parent)?;
-        let (attributes, file) = self.look(&parent, name)?;
-        self.nodes.tell(attributes.ino, file);
+        let attributes = self.look(&self.root, &self.nodes.path(parent)?.join(name))?;
+        self.nodes.tell(attributes.ino, parent, name)?;
         Ok(attributes)
     }
 
-    fn look(&self, parent: &OwnedFd, name: &OsStr) -> io::Result<(FileAttr, OwnedFd)> {
-        let file =
-            fs::openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        let (attributes, device) = attributes::of(&file)?;
+    fn look(&self, directory: &OwnedFd, path: &Path) -> io::Result<FileAttr> {
+        let (attributes, device) = attributes::of(directory, path)?;
         if device != self.device || attributes.ino == INodeNo::ROOT {
             return Err(Errno::XDEV.into());
         }
-        Ok((attributes, file))
+        Ok(attributes)
     }
 
     pub(super) fn attributes(&self, node: INodeNo) -> io::Result<FileAttr> {
-        Ok(attributes::of(&*self.nodes.get(node)?)?.0)
+        let at_path = self.nodes.path(node).and_then(|path| attributes::of(&self.root, &path));
+        let found = at_path.or_else(|error| match self.files.find(|open| open.node == node) {
+            // Removed, and still open.
+            Some(open) => attributes::of(&open.file, Path::new("")),
+            None => Err(error),
+        });
+        Ok(found?.0)
     }
 
     pub(super) fn change(
@@ -78,35 +90,38 @@ impl Disk {
         handle: Option<FileHandle>,
         changes: &Changes,
     ) -> io::Result<FileAttr> {
-        let file = self.nodes.get(node)?;
-        let path = path_of(&file);
+        let path = self.nodes.path(node)?;
         if let Some(size) = changes.size {
             match handle {
-                Some(handle) => self.files.get(handle)?.set_len(size)?,
-                None => std::fs::OpenOptions::new().write(true).open(&path)?.set_len(size)?,
+                Some(handle) => self.files.get(handle)?.file.set_len(size)?,
+                None => self.open_at(&path, OFlags::WRONLY)?.set_len(size)?,
             }
         }
         if changes.owner != (None, None) {
             let (user, group) = (changes.owner.0.map(Uid::from_raw), changes.owner.1.map(Gid::from_raw));
-            fs::chownat(&file, c"", user, group, AtFlags::EMPTY_PATH)?;
+            fs::chownat(&self.root, &path, user, group, AtFlags::SYMLINK_NOFOLLOW)?;
         }
         if let Some(mode) = changes.mode {
-            fs::chmodat(CWD, &path, Mode::from_raw_mode(mode), AtFlags::empty())?;
+            fs::chmodat(&self.root, &path, Mode::from_raw_mode(mode), AtFlags::empty())?;
         }
         if changes.accessed.is_some() || changes.modified.is_some() {
             let times = Timestamps {
                 last_access: timespec(changes.accessed),
                 last_modification: timespec(changes.modified),
             };
-            fs::utimensat(CWD, &path, &times, AtFlags::empty())?;
+            fs::utimensat(&self.root, &path, &times, AtFlags::SYMLINK_NOFOLLOW)?;
         }
-        Ok(attributes::of(&*file)?.0)
+        Ok(attributes::of(&self.root, &path)?.0)
+    }
+
+    fn open_at(&self, path: &Path, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(fs::openat(&self.root, path, flags, Mode::empty())?.into())
     }
 
     pub(super) fn open(&self, node: INodeNo, flags: i32) -> io::Result<FileHandle> {
-        let file = self.nodes.get(node)?;
-        let opened = fs::openat(CWD, path_of(&file), open_flags(flags), Mode::empty())?;
-        Ok(self.files.add(opened.into()))
+        let file = self.open_at(&self.nodes.path(node)?, open_flags(flags))?;
+        Ok(self.files.add(OpenFile { file, node }))
     }
 
     pub(super) fn create(
@@ -116,20 +131,21 @@ impl Disk {
         flags: i32,
         maker: Maker,
     ) -> io::Result<(FileAttr, FileHandle)> {
-        let parent = self.nodes.get(parent)?;
+        let path = self.nodes.path(parent)?.join(name);
         let flags = open_flags(flags) | OFlags::CREATE | OFlags::NOFOLLOW;
-        let opened = fs::openat(&parent, name, flags, Mode::from_raw_mode(maker.mode))?;
-        let (attributes, file) = self.made(&parent, name, maker)?;
-        self.nodes.tell(attributes.ino, file);
-        Ok((attributes, self.files.add(opened.into())))
+        let opened = fs::openat(&self.root, &path, flags, Mode::from_raw_mode(maker.mode))?;
+        let attributes = self.made(&path, maker)?;
+        self.nodes.tell(attributes.ino, parent, name)?;
+        let open = OpenFile { file: opened.into(), node: attributes.ino };
+        Ok((attributes, self.files.add(open)))
     }
 
     pub(super) fn read(&self, handle: FileHandle, offset: u64, size: u32) -> io::Result<Vec<u8>> {
-        let file = self.files.get(handle)?;
+        let open = self.files.get(handle)?;
         let mut bytes = vec![0; usize::try_from(size).map_err(|_| Errno::INVAL)?];
         let mut filled = 0;
         while filled < bytes.len() {
-            match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            match open.file.read_at(&mut bytes[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -141,19 +157,19 @@ impl Disk {
     }
 
     pub(super) fn write(&self, handle: FileHandle, offset: u64, bytes: &[u8]) -> io::Result<u32> {
-        self.files.get(handle)?.write_all_at(bytes, offset)?;
+        self.files.get(handle)?.file.write_all_at(bytes, offset)?;
         u32::try_from(bytes.len()).map_err(|_| Errno::INVAL.into())
     }
 
     pub(super) fn sync(&self, handle: FileHandle, data_only: bool) -> io::Result<()> {
-        let file = self.files.get(handle)?;
-        if data_only { file.sync_data() } else { file.sync_all() }
+        let open = self.files.get(handle)?;
+        if data_only { open.file.sync_data() } else { open.file.sync_all() }
     }
 
     pub(super) fn open_listing(&self, node: INodeNo) -> io::Result<FileHandle> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = fs::openat(&*self.nodes.get(node)?, ".", flags, Mode::empty())?;
-        Ok(self.listings.add(Listing::of(directory)))
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = fs::openat(&self.root, &self.nodes.path(node)?, flags, Mode::empty())?;
+        Ok(self.listings.add(Listing::of(directory, node)))
     }
 
     /// The entries of an open directory from a position on, each with its attributes; what went away since it was listed
@@ -171,11 +187,11 @@ impl Disk {
         for (name, next) in names.iter().zip(1..).skip(first) {
             let is_dots = matches!(name.as_bytes(), b"." | b"..");
             let looked = if is_dots {
-                attributes::of(listing.directory()).map(|(attributes, _)| (attributes, None))
+                attributes::of(listing.directory(), Path::new("")).map(|(attributes, _)| attributes)
             } else {
-                self.look(listing.directory(), name).map(|(attributes, file)| (attributes, Some(file)))
+                self.look(listing.directory(), Path::new(name))
             };
-            let (attributes, file) = match looked {
+            let attributes = match looked {
                 Ok(looked) => looked,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -183,38 +199,38 @@ impl Disk {
             if !take(name, next, &attributes) {
                 return Ok(());
             }
-            if let Some(file) = file.filter(|_| tell) {
-                self.nodes.tell(attributes.ino, file);
+            if tell && !is_dots {
+                self.nodes.tell(attributes.ino, listing.node(), name)?;
             }
         }
         Ok(())
     }
 
     pub(super) fn make_dir(&self, parent: INodeNo, name: &OsStr, maker: Maker) -> io::Result<FileAttr> {
-        let parent = self.nodes.get(parent)?;
-        fs::mkdirat(&parent, name, Mode::from_raw_mode(maker.mode))?;
-        let (attributes, file) = self.made(&parent, name, maker)?;
-        self.nodes.tell(attributes.ino, file);
+        let path = self.nodes.path(parent)?.join(name);
+        fs::mkdirat(&self.root, &path, Mode::from_raw_mode(maker.mode))?;
+        let attributes = self.made(&path, maker)?;
+        self.nodes.tell(attributes.ino, parent, name)?;
         Ok(attributes)
     }
 
     pub(super) fn make_link(&self, parent: INodeNo, name: &OsStr, target: &Path) -> io::Result<FileAttr> {
-        fs::symlinkat(target, &*self.nodes.get(parent)?, name)?;
+        fs::symlinkat(target, &self.root, self.nodes.path(parent)?.join(name))?;
         self.lookup(parent, name)
     }
 
     pub(super) fn make_name(&self, node: INodeNo, parent: INodeNo, name: &OsStr) -> io::Result<FileAttr> {
-        let from = path_of(&self.nodes.get(node)?);
-        fs::linkat(CWD, from, &*self.nodes.get(parent)?, name, AtFlags::SYMLINK_FOLLOW)?;
+        let (from, to) = (self.nodes.path(node)?, self.nodes.path(parent)?.join(name));
+        fs::linkat(&self.root, from, &self.root, to, AtFlags::empty())?;
         self.lookup(parent, name)
     }
 
     pub(super) fn read_link(&self, node: INodeNo) -> io::Result<Vec<u8>> {
-        Ok(fs::readlinkat(&*self.nodes.get(node)?, c"", Vec::new())?.into_bytes())
+        Ok(fs::readlinkat(&self.root, self.nodes.path(node)?, Vec::new())?.into_bytes())
     }
 
     pub(super) fn remove(&self, parent: INodeNo, name: &OsStr, flags: AtFlags) -> io::Result<()> {
-        Ok(fs::unlinkat(&*self.nodes.get(parent)?, name, flags)?)
+        Ok(fs::unlinkat(&self.root, self.nodes.path(parent)?.join(name), flags)?)
     }
 
     pub(super) fn rename(
@@ -223,36 +239,40 @@ impl Disk {
         to: (INodeNo, &OsStr),
         flags: RenameFlags,
     ) -> io::Result<()> {
-        let (old, new) = (self.nodes.get(from.0)?, self.nodes.get(to.0)?);
-        Ok(fs::renameat_with(&*old, from.1, &*new, to.1, flags)?)
+        let at = |(parent, name): (INodeNo, &OsStr)| Ok::<_, io::Error>(self.nodes.path(parent)?.join(name));
+        let (old, new) = (at(from)?, at(to)?);
+        fs::renameat_with(&self.root, &old, &self.root, &new, flags)?;
+        let mut moved = vec![(&new, to)];
+        if flags.contains(RenameFlags::EXCHANGE) {
+            moved.push((&old, from));
+        }
+        for (path, (parent, name)) in moved {
+            self.nodes.moved(attributes::of(&self.root, path)?.0.ino, parent, name)?;
+        }
+        Ok(())
     }
 
     pub(super) fn space(&self) -> io::Result<fs::StatFs> {
-        Ok(fs::fstatfs(&*self.nodes.get(INodeNo::ROOT)?)?)
+        Ok(fs::fstatfs(&self.root)?)
     }
 
     /// What was just made, with the mode that was asked for, whatever this process's own mask is, and the owner that asked.
-    fn made(&self, parent: &OwnedFd, name: &OsStr, maker: Maker) -> io::Result<(FileAttr, OwnedFd)> {
-        let (attributes, file) = self.look(parent, name)?;
+    fn made(&self, path: &Path, maker: Maker) -> io::Result<FileAttr> {
+        let attributes = self.look(&self.root, path)?;
         let is_owned = (attributes.uid, attributes.gid) == maker.owner;
         let is_as_asked = u32::from(attributes.perm) & 0o777 == maker.mode & 0o777;
         if is_owned && is_as_asked {
-            return Ok((attributes, file));
+            return Ok(attributes);
         }
         if !is_owned {
             let (user, group) = (Uid::from_raw(maker.owner.0), Gid::from_raw(maker.owner.1));
-            fs::chownat(&file, c"", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
+            fs::chownat(&self.root, path, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
         }
         if !is_as_asked {
-            fs::chmodat(CWD, path_of(&file), Mode::from_raw_mode(maker.mode & 0o7777), AtFlags::empty())?;
+            fs::chmodat(&self.root, path, Mode::from_raw_mode(maker.mode & 0o7777), AtFlags::empty())?;
         }
-        Ok((attributes::of(&file)?.0, file))
+        self.look(&self.root, path)
     }
-}
-
-/// Where a file that is open for its path only can be opened anew.
-fn path_of(file: &impl AsFd) -> String {
-    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
 }
 
 /// Positions are the kernel's business, as is whether data is on the disk.

@@ -30,6 +30,12 @@ impl<T> Handles<T> {
         open.1.get(&handle.0).map(Arc::clone).ok_or_else(|| Errno::BADF.into())
     }
 
+    /// One that is as wanted. All of them are looked at.
+    pub(super) fn find(&self, is_wanted: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.1.values().find(|opened| is_wanted(opened)).map(Arc::clone)
+    }
+
     pub(super) fn close(&self, handle: FileHandle) {
         let closed = self.open.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&handle.0);
         // Outside of the lock, since closing may take its time.

@@ -6,19 +6,27 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fuser::INodeNo;
+
 /// An open directory: its entries as they were when it was last read from its start.
 pub(super) struct Listing {
     directory: OwnedFd,
+    node: INodeNo,
     names: Mutex<Arc<[Box<OsStr>]>>,
 }
 
 impl Listing {
-    pub(super) fn of(directory: OwnedFd) -> Self {
-        Self { directory, names: Mutex::new(Arc::default()) }
+    pub(super) fn of(directory: OwnedFd, node: INodeNo) -> Self {
+        Self { directory, node, names: Mutex::new(Arc::default()) }
     }
 
     pub(super) const fn directory(&self) -> &OwnedFd {
         &self.directory
+    }
+
+    /// What the kernel knows the directory by.
+    pub(super) const fn node(&self) -> INodeNo {
+        self.node
     }
 
     /// The names, read anew or as they were.

@@ -56,7 +56,7 @@ use std::time::Duration;
 
 use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 use rustix::mount::{UnmountFlags, unmount};
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
+use rustix::process::geteuid;
 
 use line::Line;
 pub use requests::{RequestKind, Requests};
@@ -141,7 +141,6 @@ impl SlowFs {
     }
 
     fn start(&mut self) -> io::Result<()> {
-        allow_many_files()?;
         let is_root = geteuid().is_root();
         let mut config = Config::default();
         config.mount_options = vec![
@@ -195,18 +194,4 @@ impl Drop for SlowFs {
 #[expect(clippy::print_stderr, reason = "a test that failed may be what left it so, and should say so")]
 fn report(at: &Path, error: &io::Error) {
     eprintln!("{}: the slow file system did not end well: {error}", at.display());
-}
-
-/// Each name that the kernel knows is an open file here.
-fn allow_many_files() -> io::Result<()> {
-    const WANTED: u64 = 1 << 20;
-    let now = getrlimit(Resource::Nofile);
-    if now.current.is_none_or(|now| now >= WANTED) {
-        return Ok(());
-    }
-    let most = Rlimit { current: Some(WANTED), maximum: Some(WANTED) };
-    // Only root may raise the limit.
-    let raised = setrlimit(Resource::Nofile, most)
-        .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum }));
-    Ok(raised?)
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
@@ -20,8 +20,6 @@ use super::disk::{Changes, Disk, Maker};
 use super::line::Line;
 use super::requests::RequestKind;
 
-/// Numbers are never used again while the kernel knows them.
-const GENERATION: Generation = Generation(0);
 /// As much as CIFS writes at once at most.
 const MAX_WRITE_BYTES: u32 = 4 << 20;
 
@@ -52,10 +50,10 @@ impl Server {
     fn entry(&self, kind: RequestKind, reply: ReplyEntry, act: impl FnOnce() -> io::Result<FileAttr>) {
         let remembers = self.remembers;
         self.serve(kind, act, move |done| match done {
-            Ok(attributes) => reply.entry(&remembers, &attributes, GENERATION),
+            Ok(attributes) => reply.entry(&remembers, &attributes, generation(&attributes)),
             // That it is not there is remembered as well.
             Err(error) if kind == RequestKind::Lookup && error.code() == Errno::ENOENT.code() => {
-                reply.entry(&remembers, &attributes::of_nothing(), GENERATION);
+                reply.entry(&remembers, &attributes::of_nothing(), Generation(0));
             }
             Err(error) => reply.error(error),
         });
@@ -281,7 +279,7 @@ impl Filesystem for Server {
         let remembers = self.remembers;
         let arrived = self.line.arrived(RequestKind::ReadDir);
         let listed = self.disk.list(handle, from, true, |name, next, attributes| {
-            !reply.add(attributes.ino, next, name, &remembers, attributes, GENERATION)
+            !reply.add(attributes.ino, next, name, &remembers, attributes, generation(attributes))
         });
         let done = listed.map_err(|error| errno(&error));
         arrived.answer(move || match done {
@@ -350,7 +348,13 @@ impl Filesystem for Server {
         let act = || self.disk.create(parent, name, flags, maker(request, mode));
         self.serve(RequestKind::Create, act, move |done| match done {
             Ok((attributes, handle)) => {
-                reply.created(&remembers, &attributes, GENERATION, handle, FopenFlags::FOPEN_NOFLUSH);
+                reply.created(
+                    &remembers,
+                    &attributes,
+                    generation(&attributes),
+                    handle,
+                    FopenFlags::FOPEN_NOFLUSH,
+                );
             }
             Err(error) => reply.error(error),
         });
@@ -359,6 +363,14 @@ impl Filesystem for Server {
 
 fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_i32)
+}
+
+/// The disk may give a number once more, which the kernel is to take for another file, made at
+/// another time.
+fn generation(attributes: &FileAttr) -> Generation {
+    let since = attributes.crtime.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The kernel keeps 32 bits of it and compares all.
+    Generation(u64::from(since.subsec_nanos()))
 }
 
 /// The kernel has applied the caller's mask already.
