@@ -64,7 +64,7 @@ use server::Server;
 
 /// Threads that take requests in and do them on the disk. An answer waits elsewhere, so these do not limit how many
 /// are under way; a few keep one slow access of the disk from holding up the rest.
-const THREADS: usize = 8;
+const THREADS: usize = 3;
 
 /// How slow, and how forgetful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
