@@ -3,7 +3,6 @@
 use std::io;
 
 use jiff::Timestamp;
-use rayon::prelude::*;
 
 use super::io::{Attributes, Kind};
 use super::links::{self, Link};
@@ -224,9 +223,7 @@ impl Store {
             })
         };
         let mut found = BlobAges::default();
-        let ages: Vec<Option<Aged>> =
-            self.pool.install(|| blobs.par_iter().map(age).collect::<Result<_, Interrupted>>())?;
-        for age in ages.into_iter().flatten() {
+        for age in self.each(blobs, age)?.into_iter().flatten() {
             match age {
                 Aged::Blob(age) => found.blobs.push(age),
                 Aged::Hollow(blob, touched) => found.hollow.push((blob, touched)),
@@ -260,9 +257,7 @@ impl Store {
         };
         let mut all = Vec::new();
         for part in blobs.chunks(PART) {
-            let lost: Vec<Option<Id>> =
-                self.pool.install(|| part.par_iter().map(lost).collect::<Result<_, Interrupted>>())?;
-            all.extend(lost.into_iter().flatten());
+            all.extend(self.each(part, lost)?.into_iter().flatten());
         }
         Ok(all)
     }

@@ -3,10 +3,8 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
-
 use super::Store;
-use super::io::Kind;
+use super::io::{Dir, Kind};
 use super::layout;
 use super::scan::{odd, unreadable};
 use crate::model::{Algorithm, Code, Digest, Digests, Id, Problem, Severity};
@@ -22,21 +20,23 @@ impl Store {
         digests: &mut Digests,
         stop: &Stop,
     ) -> Result<(Vec<Id>, Vec<Problem>), Interrupted> {
-        self.list_blobs_into(&Mutex::new(digests), stop)
+        self.list_blobs_into(&Mutex::new(digests), self.shards_ahead(), stop)
+    }
+
+    /// The directory of the shards, opened before it is to be listed; none where that did not work out.
+    pub(super) fn shards_ahead(&self) -> Option<Dir> {
+        self.io.open_dir(&self.root, &shards()).ok()
     }
 
     pub(super) fn list_blobs_into(
         &self,
         digests: &Mutex<&mut Digests>,
+        ahead: Option<Dir>,
         stop: &Stop,
     ) -> Result<(Vec<Id>, Vec<Problem>), Interrupted> {
         let mut problems = Vec::new();
-        let top = format!("{}/{}", layout::BLOBS, Algorithm::Sha256.as_str());
-        let shards = self.io.open_dir(&self.root, &top).and_then(|dir| {
-            let entries = self.io.list(&dir)?;
-            Ok((dir, entries))
-        });
-        let (dir, shards) = match shards {
+        let top = shards();
+        let (dir, shards) = match self.io.open_and_list(&self.root, &top, ahead) {
             Ok(listed) => listed,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok((Vec::new(), problems));
@@ -85,8 +85,7 @@ impl Store {
             }
             Ok((found, problems))
         };
-        let shards: Vec<_> =
-            self.pool.install(|| shards.par_iter().map(shard).collect::<Result<_, Interrupted>>())?;
+        let shards = self.each(&shards, shard)?;
         let mut blobs = Vec::with_capacity(shards.iter().map(|(found, _)| found.len()).sum());
         for (found, odd) in shards {
             blobs.extend(found);
@@ -95,6 +94,10 @@ impl Store {
         blobs.sort_unstable();
         Ok((blobs, problems))
     }
+}
+
+fn shards() -> String {
+    format!("{}/{}", layout::BLOBS, Algorithm::Sha256.as_str())
 }
 
 /// A manifest may be behind a symbolic link, and what it needs is unknown then.

@@ -225,6 +225,24 @@ impl Io {
         })
     }
 
+    /// Opens a directory below another one, unless that was done ahead, and lists it.
+    ///
+    /// What lists nothing is opened by its name after all: that of before may have been removed since.
+    ///
+    /// # Errors
+    /// As [`Io::open_dir`] and [`Io::list`].
+    pub fn open_and_list(&self, dir: &Dir, path: &str, ahead: Option<Dir>) -> io::Result<(Dir, Vec<Entry>)> {
+        if let Some(ahead) = ahead {
+            let entries = self.list(&ahead)?;
+            if !entries.is_empty() {
+                return Ok((ahead, entries));
+            }
+        }
+        let opened = self.open_dir(dir, path)?;
+        let entries = self.list(&opened)?;
+        Ok((opened, entries))
+    }
+
     /// Lists an open directory, sorted by name. What lists nothing is listed once more: a storage in trouble may do
     /// that, and an empty directory means that things may go.
     ///

@@ -3,8 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use rayon::prelude::*;
-
 use super::Store;
 use super::layout;
 use crate::model::{Code, Digest, Document, ManifestError, Problem, Severity};
@@ -41,8 +39,7 @@ impl Store {
             stop.check()?;
             Ok(self.read_manifest(digest, must_be_manifests))
         };
-        let mut reads: Vec<ManifestRead> =
-            self.pool.install(|| wanted.par_iter().map(read).collect::<Result<_, Interrupted>>())?;
+        let mut reads = self.each(wanted, read)?;
         if reads.iter().any(|read| matches!(read, ManifestRead::Doubt(_))) {
             stop.wait(patience)?;
             for (digest, read) in wanted.iter().zip(&mut reads) {

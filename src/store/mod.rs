@@ -5,6 +5,7 @@ mod batch;
 mod blobs;
 mod canary;
 mod clock;
+mod each;
 mod hash;
 mod hide;
 mod hold;
@@ -116,8 +117,8 @@ impl Store {
                 failed(error)
             }
         })?;
-        check_parts(&io, &data, &root, data_dir)?;
         let pool = ThreadPoolBuilder::new().num_threads(jobs).thread_name(|n| format!("io-{n}")).build()?;
+        pool.install(|| check_parts(&io, &data, &root, data_dir))?;
         Ok(Self { io, data_dir: data_dir.into(), data, root, pool })
     }
 
@@ -151,8 +152,11 @@ fn check_parts(io: &Io, data: &Dir, root: &Dir, data_dir: &Path) -> Result<(), O
     };
     let at = data_dir.display();
     let within = |name| data_dir.join(layout::REGISTRY).join(name).display().to_string();
-    let repositories = part(root, layout::REPOSITORIES)?;
-    let blobs = part(root, layout::BLOBS)?;
+    let ((repositories, blobs), (data, proxy_state)) = rayon::join(
+        || rayon::join(|| part(root, layout::REPOSITORIES), || part(root, layout::BLOBS)),
+        || rayon::join(|| part(data, "."), || part(data, layout::PROXY_STATE)),
+    );
+    let (repositories, blobs) = (repositories?, blobs?);
     let Some(repositories) = repositories else {
         return Err(if blobs.is_none() {
             OpenError::NoStore {
@@ -174,13 +178,13 @@ fn check_parts(io: &Io, data: &Dir, root: &Dir, data_dir: &Path) -> Result<(), O
             within(layout::BLOBS)
         )));
     }
-    if part(data, ".")?.is_some_and(|data| data.device != repositories.device) {
+    if data?.is_some_and(|data| data.device != repositories.device) {
         return Err(OpenError::Refused(format!(
             "{at} and {} are on different file systems, so nothing can be moved aside in one step; mount all of it from the same one",
             within(layout::REPOSITORIES)
         )));
     }
-    if part(data, layout::PROXY_STATE)?.is_some() {
+    if proxy_state?.is_some() {
         return Err(OpenError::Refused(format!(
             "{at} is the store of a pull-through cache ({} is in it), which expires its content itself; if it no longer is one, delete that file",
             layout::PROXY_STATE

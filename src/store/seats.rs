@@ -2,11 +2,12 @@
 
 use std::io;
 
-use rayon::prelude::*;
-
 use super::{Dir, PART, Store, layout};
 use crate::model::{HiddenFile, Place};
 use crate::stop::Interrupted;
+
+/// How many directories are open together; a process may have 1024 files open where nobody set another limit.
+const DIRS_AT_ONCE: usize = 256;
 
 /// Something in a directory of the registry's tree.
 pub(super) trait Seated: Sync {
@@ -90,12 +91,14 @@ impl Store {
         act: &(impl Fn(Result<&Dir, &io::Error>, &S) -> Result<T, Interrupted> + Sync),
     ) -> Result<Vec<T>, Interrupted> {
         let groups: Vec<&[S]> = things.chunk_by(S::is_beside).collect();
-        let group = |group: &&[S]| -> Result<Vec<T>, Interrupted> {
-            let dir = self.io.find_dir(&self.root, &group[0].parent());
-            group.par_iter().map(|thing| act(dir.as_ref(), thing)).collect()
-        };
-        let done: Vec<Vec<T>> =
-            self.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
-        Ok(done.into_iter().flatten().collect())
+        let mut done = Vec::with_capacity(things.len());
+        for groups in groups.chunks(DIRS_AT_ONCE) {
+            let dirs = self.each(groups, |group| Ok(self.io.find_dir(&self.root, &group[0].parent())))?;
+            let beside = groups.iter().zip(&dirs);
+            let seated: Vec<(&io::Result<Dir>, &S)> =
+                beside.flat_map(|(group, dir)| group.iter().map(move |thing| (dir, thing))).collect();
+            done.append(&mut self.each(&seated, |(dir, thing)| act(dir.as_ref(), thing))?);
+        }
+        Ok(done)
     }
 }

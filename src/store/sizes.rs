@@ -2,8 +2,6 @@
 
 use std::io;
 
-use rayon::prelude::*;
-
 use super::scan::unreadable;
 use super::{Store, layout};
 use crate::model::{Digests, Id, Measure, Problem};
@@ -66,10 +64,8 @@ impl Store {
                 Err(error) => Err(unreadable(path.as_ref(), None, &error)),
             })
         };
-        let looked: Vec<Result<Option<u64>, Problem>> =
-            self.pool.install(|| blobs.par_iter().map(size).collect::<Result<_, Interrupted>>())?;
         let mut sizes = BlobSizes::default();
-        for (blob, size) in blobs.iter().zip(looked) {
+        for (blob, size) in blobs.iter().zip(self.each(blobs, size)?) {
             match size {
                 Ok(Some(size)) => sizes.known.push((*blob, size)),
                 Ok(None) => sizes.without_data.push(*blob),

@@ -23,7 +23,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use super::Store;
-use super::io::Kind;
+use super::io::{Dir, Entry, Kind};
 use super::layout;
 use super::references::Recalled;
 use crate::model::{
@@ -50,8 +50,10 @@ impl Store {
     /// [`Interrupted`] when a stop was asked for. What cannot be read is not an error but a
     /// [`Problem`] in the inventory.
     pub fn scan(&self, stop: &Stop) -> Result<Inventory, Interrupted> {
-        let Recalled { digests, manifests, held, problem } = self.recall_references();
-        let mut inventory = self.look(Inventory { digests, ..Inventory::default() }, &manifests, stop)?;
+        let (top, recalled) = self.pool.join(|| self.top(), || self.recall_references());
+        let Recalled { digests, manifests, held, problem } = recalled;
+        let mut inventory =
+            self.look(top, Inventory { digests, ..Inventory::default() }, &manifests, stop)?;
         inventory.remembered.held = held;
         inventory.remembered.is_damaged = problem.is_some();
         inventory.problems.extend(problem);
@@ -63,23 +65,35 @@ impl Store {
     /// # Errors
     /// As [`Store::scan`].
     pub fn scan_again(&self, earlier: Inventory, stop: &Stop) -> Result<Inventory, Interrupted> {
-        self.look(earlier, &Manifests::default(), stop)
+        self.look(self.top(), earlier, &Manifests::default(), stop)
     }
 
-    fn look(&self, earlier: Inventory, known: &Manifests, stop: &Stop) -> Result<Inventory, Interrupted> {
+    /// The directory of all repositories.
+    fn top(&self) -> io::Result<Listed> {
+        self.io.open_and_list(&self.root, layout::REPOSITORIES, None)
+    }
+
+    fn look(
+        &self,
+        top: io::Result<Listed>,
+        earlier: Inventory,
+        known: &Manifests,
+        stop: &Stop,
+    ) -> Result<Inventory, Interrupted> {
         let Inventory { mut digests, mut manifests, mut remembered, mut sizes, .. } = earlier;
         let scanner = Scanner::new(self, &mut digests, stop);
         stop.begin("looking at repositories and tags", Length::Unknown);
         let found = Mutex::new(Vec::new());
-        self.pool.install(|| {
-            rayon::scope(|scope| scanner.walk(scope, layout::REPOSITORIES, &found));
-        });
+        let ((), shards) = self.pool.join(
+            || rayon::scope(|scope| scanner.walk(scope, layout::REPOSITORIES, top, &found)),
+            || self.shards_ahead(),
+        );
         stop.check()?;
         let mut repositories = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         scanner.read_doubtful_tags_again(&mut repositories)?;
         repositories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
 
-        let (blobs, problems) = self.list_blobs_into(&scanner.digests, stop)?;
+        let (blobs, problems) = self.list_blobs_into(&scanner.digests, shards, stop)?;
         scanner.report_all(problems);
         let undo = scanner.undo(&mut repositories)?;
         let bare = scanner.bare();
@@ -111,6 +125,9 @@ impl Store {
         Ok(Look { repositories, problems: scanner.into_problems() })
     }
 }
+
+/// An open directory, and what is in it.
+type Listed = (Dir, Vec<Entry>);
 
 struct Scanner<'a> {
     store: &'a Store,
@@ -164,15 +181,14 @@ impl<'a> Scanner<'a> {
         self.report_all(vec![problem]);
     }
 
-    fn walk<'s>(&'s self, scope: &rayon::Scope<'s>, path: &str, found: &'s Mutex<Vec<Repository>>) {
-        if self.stop.check().is_err() {
-            return;
-        }
+    fn walk<'s>(
+        &'s self,
+        scope: &rayon::Scope<'s>,
+        path: &str,
+        listed: io::Result<Listed>,
+        found: &'s Mutex<Vec<Repository>>,
+    ) {
         let name = path.strip_prefix(layout::REPOSITORIES).unwrap_or_default().trim_start_matches('/');
-        let listed = self.store.io.open_dir(&self.store.root, path).and_then(|dir| {
-            let entries = self.store.io.list(&dir)?;
-            Ok((dir, entries))
-        });
         let (dir, entries) = match listed {
             Ok(listed) => listed,
             // A repository may go at any time. The directory of them all was there when the store was
@@ -222,7 +238,13 @@ impl<'a> Scanner<'a> {
                     Path::new(&child),
                     "a name that is not UTF-8, so what is in it is unknown",
                 )),
-                Kind::Dir => scope.spawn(move |scope| self.walk(scope, &child, found)),
+                Kind::Dir => scope.spawn(move |scope| {
+                    if self.stop.check().is_err() {
+                        return;
+                    }
+                    let listed = self.store.io.open_and_list(&self.store.root, &child, None);
+                    self.walk(scope, &child, listed, found);
+                }),
                 Kind::File => self.report(odd(Severity::Note, Code::OddName, None, Path::new(&child), "a file where repositories are")),
                 Kind::Other => self.report(odd(
                     Severity::Doubt,

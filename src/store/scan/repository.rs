@@ -5,11 +5,20 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{Scanner, odd, unreadable};
-use crate::model::{Code, Digest, Id, Problem, RepoName, Repository, Severity, Tag, TagName, TagState};
-use crate::store::io::{Dir, Entry, Kind};
+use super::{Listed, Scanner, odd, unreadable};
+use crate::model::{
+    Algorithm, Code, Digest, Id, Problem, RepoName, Repository, Severity, Tag, TagName, TagState,
+};
+use crate::store::io::{Dir, Kind};
 use crate::store::layout;
 use crate::store::links::{self, Link};
+
+/// Directories of digests that are open already.
+struct Ahead {
+    all: Option<Dir>,
+    /// The one for the algorithm that nearly all of them have.
+    sha256: Option<Dir>,
+}
 
 impl Scanner<'_> {
     pub(super) fn repository_by_name(&self, name: &RepoName) -> Option<Repository> {
@@ -34,15 +43,26 @@ impl Scanner<'_> {
 
     pub(super) fn repository(&self, name: RepoName, dir: &Dir) -> Repository {
         let mut in_doubt = false;
-        let tags = self.tags(&name, dir, &mut in_doubt);
-        let revisions = self.digests(&name, dir, layout::REVISIONS, Severity::Doubt, &mut in_doubt);
-        let layers = self.digests(&name, dir, layout::LAYERS, Severity::Warning, &mut in_doubt);
+        // A push writes these from the last to the first, so they are listed in this order; to be opened, none of them
+        // needs to wait.
+        let (tags, (revisions, layers)) = rayon::join(
+            || self.tags(&name, dir, &mut in_doubt),
+            || {
+                rayon::join(
+                    || self.open_ahead(dir, layout::REVISIONS),
+                    || self.open_ahead(dir, layout::LAYERS),
+                )
+            },
+        );
+        let revisions =
+            self.digests(&name, dir, layout::REVISIONS, revisions, Severity::Doubt, &mut in_doubt);
+        let layers = self.digests(&name, dir, layout::LAYERS, layers, Severity::Warning, &mut in_doubt);
         let aliases = self.aliases(&name, dir, &layers, &mut in_doubt);
         Repository { name, tags, revisions, layers, aliases, undoable: Vec::new(), in_doubt }
     }
 
     fn tags(&self, name: &RepoName, dir: &Dir, in_doubt: &mut bool) -> Vec<Tag> {
-        let Some((dir, entries)) = self.list(name, dir, layout::TAGS, in_doubt) else {
+        let Some((dir, entries)) = self.list(name, dir, layout::TAGS, None, in_doubt) else {
             return Vec::new();
         };
         let mut names: Vec<TagName> = Vec::with_capacity(entries.len());
@@ -101,12 +121,14 @@ impl Scanner<'_> {
         name: &RepoName,
         dir: &Dir,
         path: &str,
+        ahead: Ahead,
         weight: Severity,
         in_doubt: &mut bool,
     ) -> Vec<Id> {
-        let Some((dir, algorithms)) = self.list(name, dir, path, in_doubt) else {
+        let Some((dir, algorithms)) = self.list(name, dir, path, ahead.all, in_doubt) else {
             return Vec::new();
         };
+        let mut sha256 = ahead.sha256;
         let mut digests = Vec::new();
         for entry in algorithms {
             let here = dir.path().join(&entry.name);
@@ -122,7 +144,8 @@ impl Scanner<'_> {
                 ));
                 continue;
             };
-            let Some((_, entries)) = self.list(name, &dir, &entry.name, in_doubt) else {
+            let ahead = if algorithm == Algorithm::Sha256 { sha256.take() } else { None };
+            let Some((_, entries)) = self.list(name, &dir, &entry.name, ahead, in_doubt) else {
                 continue;
             };
             digests.reserve(entries.len());
@@ -177,12 +200,23 @@ impl Scanner<'_> {
         foreign.filter_map(follow).collect()
     }
 
-    fn list(&self, name: &RepoName, dir: &Dir, path: &str, in_doubt: &mut bool) -> Option<(Dir, Vec<Entry>)> {
-        let listed = self.store.io.open_dir(dir, path).and_then(|dir| {
-            let entries = self.store.io.list(&dir)?;
-            Ok((dir, entries))
-        });
-        match listed {
+    /// Opens what is to be listed later. What does not open is left to that.
+    fn open_ahead(&self, dir: &Dir, path: &str) -> Ahead {
+        let all = self.store.io.open_dir(dir, path).ok();
+        let sha256 =
+            all.as_ref().and_then(|all| self.store.io.open_dir(all, Algorithm::Sha256.as_str()).ok());
+        Ahead { all, sha256 }
+    }
+
+    fn list(
+        &self,
+        name: &RepoName,
+        dir: &Dir,
+        path: &str,
+        ahead: Option<Dir>,
+        in_doubt: &mut bool,
+    ) -> Option<Listed> {
+        match self.store.io.open_and_list(dir, path, ahead) {
             Ok(listed) => Some(listed),
             // Asked for by name, and a repository may lack any of these; but then no listing has it either.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_listed(dir, path) => None,
