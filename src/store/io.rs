@@ -7,7 +7,6 @@
 //! Everything is opened relative to an open directory and without following symbolic links.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -273,8 +272,8 @@ impl Io {
 
     fn list_once(&self, dir: &Dir, fd: &OwnedFd) -> io::Result<Vec<Entry>> {
         self.run(Op::List, &dir.path, "", || {
-            let mut buffer = vec![MaybeUninit::<u8>::uninit(); LIST_BYTES];
-            let mut raw = RawDir::new(fd, &mut buffer);
+            let mut buffer = Vec::with_capacity(LIST_BYTES);
+            let mut raw = RawDir::new(fd, buffer.spare_capacity_mut());
             let mut entries = Vec::new();
             while let Some(entry) = raw.next() {
                 let entry = entry?;
