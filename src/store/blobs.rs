@@ -62,22 +62,25 @@ impl Store {
                 ));
                 return Ok((found, problems));
             }
-            match self.io.open_dir(&dir, &entry.name).and_then(|shard| self.io.list(&shard)) {
+            // A shard of a large store has thousands of names, and many are listed at a time: they are not kept as text.
+            let blob = |name: &str, kind: Kind| match Digest::from_parts(Algorithm::Sha256, name) {
+                Ok(digest) if kind == Kind::Dir && name.starts_with(&entry.name) => Ok(digest),
+                _ => Err(Box::new(odd(
+                    weight(kind),
+                    Code::OddName,
+                    None,
+                    &path.join(name),
+                    "not the directory of a blob of this shard",
+                ))),
+            };
+            match self.io.open_dir(&dir, &entry.name).and_then(|shard| self.io.list_as(&shard, blob)) {
                 Ok(blobs) => {
                     found.reserve(blobs.len());
                     let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
                     for blob in blobs {
-                        match Digest::from_parts(Algorithm::Sha256, &blob.name) {
-                            Ok(digest) if blob.kind == Kind::Dir && blob.name.starts_with(&entry.name) => {
-                                found.push(digests.intern(&digest));
-                            }
-                            _ => problems.push(odd(
-                                weight(blob.kind),
-                                Code::OddName,
-                                None,
-                                &path.join(&blob.name),
-                                "not the directory of a blob of this shard",
-                            )),
+                        match blob {
+                            Ok(digest) => found.push(digests.intern(&digest)),
+                            Err(problem) => problems.push(*problem),
                         }
                     }
                 }

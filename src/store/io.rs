@@ -248,13 +248,23 @@ impl Io {
     /// # Errors
     /// Whatever the system says, at whichever entry; a part of a listing is never returned.
     pub fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
-        let entries = self.list_once(dir, &dir.fd)?;
+        let mut entries = self.list_as(dir, |name, kind| Entry { name: name.to_owned(), kind })?;
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// The same, as whatever is made of each entry, in the storage's order.
+    ///
+    /// # Errors
+    /// As [`Io::list`].
+    pub fn list_as<T>(&self, dir: &Dir, take: impl Fn(&str, Kind) -> T) -> io::Result<Vec<T>> {
+        let entries = self.list_once(dir, &dir.fd, &take)?;
         if !entries.is_empty() {
             return Ok(entries);
         }
         let again = self.run(Op::Open, &dir.path, "", || Ok(self.open(dir, ".", OFlags::DIRECTORY)?));
         let entries = match again {
-            Ok(again) => self.list_once(dir, &again)?,
+            Ok(again) => self.list_once(dir, &again, &take)?,
             // It was removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => entries,
             Err(error) => return Err(error),
@@ -270,7 +280,7 @@ impl Io {
         Ok(entries)
     }
 
-    fn list_once(&self, dir: &Dir, fd: &OwnedFd) -> io::Result<Vec<Entry>> {
+    fn list_once<T>(&self, dir: &Dir, fd: &OwnedFd, take: impl Fn(&str, Kind) -> T) -> io::Result<Vec<T>> {
         self.run(Op::List, &dir.path, "", || {
             let mut buffer = Vec::with_capacity(LIST_BYTES);
             let mut raw = RawDir::new(fd, buffer.spare_capacity_mut());
@@ -290,9 +300,8 @@ impl Io {
                     }
                     _ => Kind::Other,
                 };
-                entries.push(Entry { name: name.to_string_lossy().into_owned(), kind });
+                entries.push(take(&name.to_string_lossy(), kind));
             }
-            entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             Ok(entries)
         })
     }

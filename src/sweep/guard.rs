@@ -79,7 +79,7 @@ impl Sweep<'_> {
         if !(Share { what: "blobs", going: untagged.len(), all }).exceeds(most) {
             return Ok(untagged.len());
         }
-        Ok(self.by_age(inventory, &untagged)?.blobs.due.len())
+        Ok(self.by_age(inventory, &untagged, false)?.blobs.due.len())
     }
 
     /// Tells of repositories in which nothing goes by order, since their push times give none.

@@ -38,7 +38,7 @@ pub(super) struct Reclaim {
 #[derive(Default)]
 pub(super) struct Aged {
     pub(super) blobs: Blobs,
-    /// The layer links to the blobs that are due.
+    /// The layer links to the blobs that are due, where they are to go as well.
     links: Vec<HiddenLink>,
     /// Directories of blobs without data, old enough to go.
     hollow: Vec<Id>,
@@ -54,17 +54,16 @@ impl Reclaim {
     ) -> Result<Self, Interrupted> {
         let in_doubt = in_doubt || sweep.in_doubt(inventory);
         let marks = mark::blobs(inventory);
+        let takes_links = matches!(sweep.engine, Engine::Native);
         let Aged { blobs: plan, mut links, hollow } = if in_doubt {
             Aged::default()
         } else {
             let is_garbage = |blob: &Id| marks.fate(*blob) == Fate::Garbage;
             let garbage: Vec<Id> = inventory.blobs.iter().copied().filter(is_garbage).collect();
-            sweep.by_age(inventory, &garbage)?
+            sweep.by_age(inventory, &garbage, takes_links)?
         };
-        if matches!(sweep.engine, Engine::Native) && !in_doubt {
+        if takes_links && !in_doubt {
             links.extend(sweep.dangling(inventory)?);
-        } else {
-            links.clear();
         }
         let bytes_before = sum(inventory.blobs.iter().map(|blob| inventory.sizes.of(*blob)));
         let undoable = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Undoable);
@@ -121,8 +120,14 @@ impl Reclaim {
 }
 
 impl Sweep<'_> {
-    /// Which of some blobs, sorted by number, may go by their age and by that of the layer links to them.
-    pub(super) fn by_age(&mut self, inventory: &mut Inventory, garbage: &[Id]) -> Result<Aged, Interrupted> {
+    /// Which of some blobs, sorted by number, may go by their age and by that of the layer links to them, and which of
+    /// these links go along if the engine `takes_links`.
+    pub(super) fn by_age(
+        &mut self,
+        inventory: &mut Inventory,
+        garbage: &[Id],
+        takes_links: bool,
+    ) -> Result<Aged, Interrupted> {
         let mut may_go = Aged::default();
         let grace = self.grace();
         self.begin("looking at the ages of blobs", garbage.len());
@@ -136,19 +141,27 @@ impl Sweep<'_> {
             may_go.hollow.extend(old.map(|(blob, _)| blob));
             self.findings.extend(ages.problems);
         }
-        let links = self.links_by_age(inventory, native::links_to(inventory, garbage))?;
-        let written = links.iter().filter_map(|link| Some((link.blob, link.written?)));
-        may_go.blobs.by_links(written, grace);
+        let mut young = Vec::new();
+        let mut links = Vec::new();
+        self.links_by_age(inventory, native::links_to(inventory, garbage), |link| {
+            young.extend(link.written.filter(|at| !grace.is_over(*at)).map(|at| (link.blob, at)));
+            if takes_links {
+                links.push(link);
+            }
+        })?;
+        may_go.blobs.by_links(young, grace);
         let mut due: Vec<Id> = may_go.blobs.due.iter().map(|due| due.blob).collect();
         due.sort_unstable();
-        may_go.links = links.into_iter().filter(|link| due.binary_search(&link.blob).is_ok()).collect();
+        links.retain(|link| due.binary_search(&link.blob).is_ok());
+        may_go.links = links;
         Ok(may_go)
     }
 
     /// The layer links that lead nowhere, old enough to go.
     fn dangling(&mut self, inventory: &Inventory) -> Result<Vec<HiddenLink>, Interrupted> {
         let grace = self.grace();
-        let mut links = self.links_by_age(inventory, native::dangling(inventory).into_iter())?;
+        let mut links = Vec::new();
+        self.links_by_age(inventory, native::dangling(inventory).into_iter(), |link| links.push(link))?;
         // One without a link, as an interrupted sweep and the registry's own delete leave it, is as old as its
         // directory.
         let place = |link: &HiddenLink| {
@@ -164,18 +177,18 @@ impl Sweep<'_> {
         Ok(links)
     }
 
-    /// When layer links were written; what cannot be looked at counts as just written.
+    /// Hands on layer links with the times at which they were written; what cannot be looked at counts as just written.
     fn links_by_age(
         &mut self,
         inventory: &Inventory,
         mut links: impl Iterator<Item = (u32, Id)>,
-    ) -> Result<Vec<HiddenLink>, Interrupted> {
-        let mut looked = Vec::new();
+        mut take: impl FnMut(HiddenLink),
+    ) -> Result<(), Interrupted> {
         self.stop.begin("looking at the ages of layer links", Length::Unknown);
         loop {
             let part: Vec<(u32, Id)> = links.by_ref().take(PART).collect();
             if part.is_empty() {
-                return Ok(looked);
+                return Ok(());
             }
             let repository = |at: u32| &inventory.repositories[at as usize];
             let place = |(at, layer): &(u32, Id)| {
@@ -183,12 +196,9 @@ impl Sweep<'_> {
             };
             let (times, problems) = self.store.link_times(part.iter().map(place), self.stop)?;
             self.findings.extend(problems);
-            looked.extend(part.into_iter().zip(times).map(|((at, layer), written)| HiddenLink {
-                repository: at,
-                layer,
-                blob: repository(at).resolve(layer),
-                written,
-            }));
+            for ((at, layer), written) in part.into_iter().zip(times) {
+                take(HiddenLink { repository: at, layer, blob: repository(at).resolve(layer), written });
+            }
         }
     }
 }
