@@ -36,17 +36,17 @@ enum Section {
     Local,
     /// The small store on a file system on which each request takes a while. Needs FUSE.
     Network,
-    /// Stores of up to a million blobs on the local disk. Takes 17 GB and 4.5 million inodes.
-    Growth,
     /// A sweep that deletes many blobs, with `GC_ENGINE=native`. Needs FUSE.
     Removal,
+    /// Stores of up to a million blobs on the local disk. Takes 20 GB and 5 million inodes.
+    Growth,
 }
 
 /// Measures the janitor against `find` and the stock collector.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Section::Local, Section::Network])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Section::value_variants().to_vec())]
     sections: Vec<Section>,
     /// Counted rounds of the small store.
     #[arg(long, default_value_t = 11)]
@@ -95,32 +95,37 @@ fn main() {
     let near = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     let scratch =
         tempfile::Builder::new().prefix("bench-").tempdir_in(&near).expect("a directory for the stores");
-    let results = measure(&arguments, scratch.path());
+    let machine = machine::describe(scratch.path());
     let note = arguments.note.as_deref().unwrap_or_default();
-    let text = page::render(&machine::describe(scratch.path()), note, &results);
-    println!("{text}");
-    if let Some(path) = arguments.page {
-        std::fs::write(&path, text).expect("the page is written");
+    let mut results = Results::default();
+    let mut text = String::new();
+    for section in Section::value_variants().iter().filter(|it| arguments.sections.contains(it)) {
+        measure(*section, &arguments, scratch.path(), &mut results);
+        // After each, so that a run that is ended early has not been for nothing.
+        text = page::render(&machine, note, &results);
+        if let Some(path) = &arguments.page {
+            std::fs::write(path, &text).expect("the page is written");
+        }
     }
+    println!("{text}");
 }
 
-fn measure(arguments: &Arguments, scratch: &Path) -> Results {
-    let is_wanted = |section| arguments.sections.contains(&section);
-    let mut results = Results::default();
-    if is_wanted(Section::Local) {
-        let bench = Bench::new(scratch, arguments.rounds);
-        let (small, sweeps) = (bench.small(), bench.sweeps());
-        results.local = Some((small, sweeps, bench.large(arguments.large_rounds, arguments.max_tags)));
+fn measure(section: Section, arguments: &Arguments, scratch: &Path, results: &mut Results) {
+    match section {
+        Section::Local => {
+            let bench = Bench::new(scratch, arguments.rounds);
+            let (small, sweeps) = (bench.small(), bench.sweeps());
+            results.local = Some((small, sweeps, bench.large(arguments.large_rounds, arguments.max_tags)));
+        }
+        Section::Network => {
+            results.network = Some(network::measure(scratch, arguments.network_rounds, arguments.delay));
+        }
+        Section::Removal => {
+            let (rounds, blobs) = (arguments.removal_rounds, arguments.removed_blobs);
+            results.removal = Some(removal::measure(scratch, rounds, blobs, arguments.delay));
+        }
+        Section::Growth => {
+            results.growth = growth::measure(scratch, arguments.growth_rounds, arguments.max_blobs);
+        }
     }
-    if is_wanted(Section::Network) {
-        results.network = Some(network::measure(scratch, arguments.network_rounds, arguments.delay));
-    }
-    if is_wanted(Section::Growth) {
-        results.growth = growth::measure(scratch, arguments.growth_rounds, arguments.max_blobs);
-    }
-    if is_wanted(Section::Removal) {
-        let (rounds, blobs) = (arguments.removal_rounds, arguments.removed_blobs);
-        results.removal = Some(removal::measure(scratch, rounds, blobs, arguments.delay));
-    }
-    results
 }

@@ -8,7 +8,8 @@ use crate::measure::Measured;
 use crate::removal::Removal;
 
 pub(super) fn growth(grown: &[Grown]) -> String {
-    let mut text = String::from("| blobs | tags | | median | least – most | for each blob | peak memory |\n");
+    let mut text =
+        String::from("| blobs | manifests | | median | least – most | for each blob | peak memory |\n");
     text.push_str("|--:|--:|---|--:|--:|--:|--:|\n");
     for store in grown {
         for it in &store.measured {
@@ -17,7 +18,7 @@ pub(super) fn growth(grown: &[Grown]) -> String {
                 text,
                 "| {} | {} | {} | {} | {} – {} | {:.1} µs | {} |",
                 store.summary.blobs,
-                store.summary.tags,
+                store.summary.manifests,
                 it.name,
                 millis(median),
                 millis(least),

@@ -33,10 +33,10 @@ pub(crate) fn render(machine: &[(&'static str, String)], note: &str, results: &R
     let mut page = vec![fill(include_str!("head.md"), &head)];
     page.extend(results.local.as_ref().map(|(small, sweeps, large)| local::render(small, sweeps, large)));
     page.extend(results.network.as_ref().map(network::render));
+    page.extend(results.removal.as_ref().map(many::removal));
     if !results.growth.is_empty() {
         page.push(many::growth(&results.growth));
     }
-    page.extend(results.removal.as_ref().map(many::removal));
     let mut page = page.join("\n\n");
     page.push('\n');
     page
@@ -54,7 +54,7 @@ fn fill(text: &str, values: &[(&str, String)]) -> String {
 }
 
 /// Told in round numbers, since they are of the machine as well.
-const DURATION: &str = "half an hour";
+const DURATION: &str = "an hour and a half";
 
 const DISK: &str = "25 GB";
 
