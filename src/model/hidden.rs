@@ -1,5 +1,7 @@
 //! What is hidden from the registry until a second look permits deleting it.
 
+use std::num::NonZero;
+
 use jiff::Timestamp;
 
 use super::{Digest, Digests, Id, Place, RepoName};
@@ -34,7 +36,20 @@ pub struct HiddenLink {
     /// The blob that it leads to.
     pub blob: Id,
     /// When it was last written; `None` for a directory without a link.
-    pub written: Option<Timestamp>,
+    pub written: Option<Stamp>,
+}
+
+/// A time in 8 bytes, to be told from others: there may be a million of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(NonZero<i64>);
+
+impl From<Timestamp> for Stamp {
+    /// To the nanosecond from 1677 to 2262, but for the one in which 1970 began; times before and after are all the same.
+    fn from(at: Timestamp) -> Self {
+        let bound = if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX };
+        let nanoseconds = i64::try_from(at.as_nanosecond()).unwrap_or(bound);
+        Self(NonZero::new(nanoseconds).unwrap_or(NonZero::<i64>::MIN))
+    }
 }
 
 impl Hidden {

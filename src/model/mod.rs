@@ -24,7 +24,7 @@ pub use counts::Counts;
 pub use digest::{Algorithm, Digest, DigestError};
 pub use digests::{Digests, Id, Selection};
 pub use document::{Descriptor, Document, ManifestError};
-pub use hidden::{Hidden, HiddenFile, HiddenLink};
+pub use hidden::{Hidden, HiddenFile, HiddenLink, Stamp};
 pub use inventory::{Inventory, Remembered, Repository, Revision, Tag, TagState};
 pub use manifest::{Manifest, Reference};
 pub use manifests::{Content, Manifests};

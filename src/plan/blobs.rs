@@ -19,7 +19,7 @@ pub struct Due {
 /// What becomes of the blobs that nothing references.
 #[derive(Debug, Default)]
 pub struct Blobs {
-    /// May go now, in the order in which they were decided on.
+    /// May go now, in the order in which their ages were told.
     pub due: Vec<Due>,
     /// Kept for their age, or for that of a layer link to them.
     pub held: Vec<Id>,

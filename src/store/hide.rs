@@ -19,7 +19,7 @@ use std::io;
 use super::io::Dir;
 use super::seats::Seated as _;
 use super::{Store, StoreLock, layout, mutate};
-use crate::model::{Digests, Hidden, HiddenFile, Problem};
+use crate::model::{Digests, Hidden, HiddenFile, Problem, Stamp};
 use crate::stop::{Interrupted, Stop};
 
 /// How many files a list has on it: it must fit into the reserve of a disk that is full.
@@ -181,7 +181,7 @@ impl Store {
         let links = hidden.files(digests).take(hidden.links.len());
         let (looked, problems) = self.at_files(links, stop, |dir, name, file| {
             match self.io.stat(dir, &format!("{name}/{}", layout::hidden(file))) {
-                Ok(link) => Ok(Some(link.modified)),
+                Ok(link) => Ok(Some(Stamp::from(link.modified))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
             }

@@ -127,7 +127,7 @@ impl Sweep<'_> {
         is_trash_emptied: bool,
     ) -> Result<SweepReport, SweepError> {
         let Halfway { mut outcomes, mut least, mut empty, going, has_doubts } = half;
-        let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, has_doubts)?;
+        let mut reclaim = Reclaim::plan(&mut self, &mut inventory, &going, has_doubts)?;
         drop(going);
         self.remove_hollow_blobs(lock, &inventory, &reclaim)?;
         self.lap("blobs");
@@ -136,7 +136,7 @@ impl Sweep<'_> {
         let is_plausible = self.strays(&inventory, &reclaim).is_none();
         let released = if is_plausible { reclaim.not_kept.0 } else { self.told_blobs };
         self.remember(lock, least, released);
-        let collected = self.collect(lock, &mut inventory, &reclaim)?;
+        let collected = self.collect(lock, &mut inventory, &mut reclaim)?;
         self.lap("collect");
         empty.retain(|(name, _)| is_trash_emptied && is_empty(&inventory, name));
         self.remove_repositories(lock, &inventory, &empty, &mut outcomes)?;

@@ -50,7 +50,7 @@ impl Sweep<'_> {
         &mut self,
         lock: &StoreLock,
         inventory: &mut Inventory,
-        reclaim: &Reclaim,
+        reclaim: &mut Reclaim,
     ) -> Result<Collected, Interrupted> {
         let mut objection = self.objection(inventory, reclaim);
         if objection.is_none() {
@@ -63,7 +63,8 @@ impl Sweep<'_> {
             let collector = collector.clone();
             return self.collect_by_the_registry(lock, &collector, inventory, reclaim);
         }
-        let run = self.collect_natively(lock, inventory, reclaim)?;
+        let links = std::mem::take(&mut reclaim.links);
+        let run = self.collect_natively(lock, inventory, reclaim, links)?;
         let mut collected = self.settle_up(inventory, reclaim, &run.gone, run.told);
         collected.report.layer_links_removed = run.links_removed;
         collected.report.blobs_rescued = run.blobs_rescued;

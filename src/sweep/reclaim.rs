@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::hollow::Hollow;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
 use crate::gc::native;
-use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Place, Revision};
+use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Place, Revision, Stamp};
 use crate::plan::Blobs;
 use crate::stop::{Interrupted, Length};
 use crate::store::PART;
@@ -143,16 +143,15 @@ impl Sweep<'_> {
         }
         let mut young = Vec::new();
         let mut links = Vec::new();
-        self.links_by_age(inventory, native::links_to(inventory, garbage), |link| {
-            young.extend(link.written.filter(|at| !grace.is_over(*at)).map(|at| (link.blob, at)));
+        self.links_by_age(inventory, native::links_to(inventory, garbage), |link, written| {
+            young.extend(written.filter(|at| !grace.is_over(*at)).map(|at| (link.blob, at)));
             if takes_links {
                 links.push(link);
             }
         })?;
         may_go.blobs.by_links(young, grace);
-        let mut due: Vec<Id> = may_go.blobs.due.iter().map(|due| due.blob).collect();
-        due.sort_unstable();
-        links.retain(|link| due.binary_search(&link.blob).is_ok());
+        let due = &may_go.blobs.due;
+        links.retain(|link| due.binary_search_by_key(&link.blob, |due| due.blob).is_ok());
         may_go.links = links;
         Ok(may_go)
     }
@@ -161,7 +160,11 @@ impl Sweep<'_> {
     fn dangling(&mut self, inventory: &Inventory) -> Result<Vec<HiddenLink>, Interrupted> {
         let grace = self.grace();
         let mut links = Vec::new();
-        self.links_by_age(inventory, native::dangling(inventory).into_iter(), |link| links.push(link))?;
+        self.links_by_age(inventory, native::dangling(inventory).into_iter(), |link, written| {
+            if written.is_none_or(|at| grace.is_over(at)) {
+                links.push(link);
+            }
+        })?;
         // One without a link, as an interrupted sweep and the registry's own delete leave it, is as old as its
         // directory.
         let place = |link: &HiddenLink| {
@@ -170,9 +173,8 @@ impl Sweep<'_> {
         };
         let bare = links.iter().filter(|link| link.written.is_none()).map(place);
         let mut ages = self.store.link_ages(bare, self.stop)?.into_iter();
-        links.retain(|link| match link.written {
-            Some(written) => grace.is_over(written),
-            None => matches!(ages.next(), Some(LinkAge::Empty(at)) if grace.is_over(at)),
+        links.retain(|link| {
+            link.written.is_some() || matches!(ages.next(), Some(LinkAge::Empty(at)) if grace.is_over(at))
         });
         Ok(links)
     }
@@ -182,7 +184,7 @@ impl Sweep<'_> {
         &mut self,
         inventory: &Inventory,
         mut links: impl Iterator<Item = (u32, Id)>,
-        mut take: impl FnMut(HiddenLink),
+        mut take: impl FnMut(HiddenLink, Option<Timestamp>),
     ) -> Result<(), Interrupted> {
         self.stop.begin("looking at the ages of layer links", Length::Unknown);
         loop {
@@ -197,7 +199,8 @@ impl Sweep<'_> {
             let (times, problems) = self.store.link_times(part.iter().map(place), self.stop)?;
             self.findings.extend(problems);
             for ((at, layer), written) in part.into_iter().zip(times) {
-                take(HiddenLink { repository: at, layer, blob: repository(at).resolve(layer), written });
+                let (blob, stamp) = (repository(at).resolve(layer), written.map(Stamp::from));
+                take(HiddenLink { repository: at, layer, blob, written: stamp }, written);
             }
         }
     }

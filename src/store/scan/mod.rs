@@ -17,6 +17,7 @@ mod undo;
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -135,6 +136,8 @@ struct Scanner<'a> {
     digests: Mutex<&'a mut Digests>,
     problems: Mutex<Vec<Problem>>,
     bare: Mutex<Vec<RepoName>>,
+    /// Repositories whose directories are open ahead of their listing.
+    ahead: AtomicUsize,
 }
 
 impl<'a> Scanner<'a> {
@@ -145,6 +148,7 @@ impl<'a> Scanner<'a> {
             digests: Mutex::new(digests),
             problems: Mutex::new(Vec::new()),
             bare: Mutex::new(Vec::new()),
+            ahead: AtomicUsize::new(0),
         }
     }
 

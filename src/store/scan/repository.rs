@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
@@ -13,7 +14,11 @@ use crate::store::io::{Dir, Kind};
 use crate::store::layout;
 use crate::store::links::{self, Link};
 
+/// How many repositories have directories open ahead of their listing; four each.
+const AHEAD_AT_ONCE: usize = 32;
+
 /// Directories of digests that are open already.
+#[derive(Default)]
 struct Ahead {
     all: Option<Dir>,
     /// The one for the algorithm that nearly all of them have.
@@ -45,18 +50,12 @@ impl Scanner<'_> {
         let mut in_doubt = false;
         // A push writes these from the last to the first, so they are listed in this order; to be opened, none of them
         // needs to wait.
-        let (tags, (revisions, layers)) = rayon::join(
-            || self.tags(&name, dir, &mut in_doubt),
-            || {
-                rayon::join(
-                    || self.open_ahead(dir, layout::REVISIONS),
-                    || self.open_ahead(dir, layout::LAYERS),
-                )
-            },
-        );
+        let (tags, [revisions, layers]) =
+            rayon::join(|| self.tags(&name, dir, &mut in_doubt), || self.all_ahead(dir));
         let revisions =
             self.digests(&name, dir, layout::REVISIONS, revisions, Severity::Doubt, &mut in_doubt);
         let layers = self.digests(&name, dir, layout::LAYERS, layers, Severity::Warning, &mut in_doubt);
+        self.ahead.fetch_sub(1, Ordering::Relaxed);
         let aliases = self.aliases(&name, dir, &layers, &mut in_doubt);
         Repository { name, tags, revisions, layers, aliases, undoable: Vec::new(), in_doubt }
     }
@@ -198,6 +197,20 @@ impl Scanner<'_> {
             None
         };
         foreign.filter_map(follow).collect()
+    }
+
+    /// Opens what is to be listed after the tags, unless that is done for many repositories already: these keep the
+    /// storage busy, and a process may not have any number of files open.
+    fn all_ahead(&self, dir: &Dir) -> [Ahead; 2] {
+        let mut all = [Ahead::default(), Ahead::default()];
+        if self.ahead.fetch_add(1, Ordering::Relaxed) < AHEAD_AT_ONCE {
+            let [revisions, layers] = &mut all;
+            rayon::join(
+                || *revisions = self.open_ahead(dir, layout::REVISIONS),
+                || *layers = self.open_ahead(dir, layout::LAYERS),
+            );
+        }
+        all
     }
 
     /// Opens what is to be listed later. What does not open is left to that.
