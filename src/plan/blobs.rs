@@ -12,8 +12,26 @@ use crate::model::{BlobAge, Id};
 pub struct Due {
     /// The blob.
     pub blob: Id,
-    /// What the file system sets aside for it, in bytes: this is what comes back.
-    pub allocated_bytes: u64,
+    /// What the file system sets aside for it, in the blocks that it is told in: this is what comes back. There may be
+    /// a million of these, and a blob of 2 TiB is told as a little less.
+    blocks: u32,
+}
+
+/// Bytes of a block in `stat`, whatever the file system's own are.
+const BLOCK_BYTES: u64 = 512;
+
+impl Due {
+    /// What the file system sets aside for it, in bytes.
+    pub fn allocated_bytes(&self) -> u64 {
+        u64::from(self.blocks) * BLOCK_BYTES
+    }
+}
+
+impl From<&BlobAge> for Due {
+    fn from(age: &BlobAge) -> Self {
+        let blocks = u32::try_from(age.allocated_bytes / BLOCK_BYTES).unwrap_or(u32::MAX);
+        Self { blob: age.blob, blocks }
+    }
 }
 
 /// What becomes of the blobs that nothing references.
@@ -32,7 +50,7 @@ impl Blobs {
     pub fn by_age(&mut self, ages: &[BlobAge], grace: Grace) {
         for age in ages {
             if grace.is_over(age.newest) {
-                self.due.push(Due { blob: age.blob, allocated_bytes: age.allocated_bytes });
+                self.due.push(age.into());
             } else {
                 self.held_until = self.held_until.max(Some(grace.due(age.newest)));
                 self.held.push(age.blob);

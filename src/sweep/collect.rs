@@ -1,14 +1,12 @@
 //! The collector's part of a sweep: whether it may run, its run, what came back.
 
-use std::collections::HashSet;
-
 use super::Sweep;
 use super::engine::Engine;
 use super::guard::STRAY;
 use super::reclaim::{Reclaim, sum};
 use crate::gc::stock::Collector;
 use crate::model::{Id, Inventory, Repository, Severity};
-use crate::plan::{Blobs, Share, TooMuch};
+use crate::plan::{Blobs, Due, Share, TooMuch};
 use crate::report::{CollectionReport, CollectionStatus};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
@@ -33,9 +31,10 @@ impl Sweep<'_> {
     /// What [`Sweep::collect`] would come to.
     pub(super) fn would_collect(&self, inventory: &Inventory, reclaim: &Reclaim) -> Collected {
         if let Some(told) = self.objection(inventory, reclaim) {
-            return self.settle_up(inventory, reclaim, &HashSet::new(), told);
+            return self.settle_up(inventory, reclaim, &[], told);
         }
-        let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
+        let mut due: Vec<Id> = reclaim.plan.due.iter().map(|due| due.blob).collect();
+        due.sort_unstable();
         let (blobs, links) = (reclaim.plan.due.len(), reclaim.links.len());
         let detail = if matches!(self.engine, Engine::Native) {
             format!("would delete {blobs} blobs and {links} layer links")
@@ -57,7 +56,7 @@ impl Sweep<'_> {
             objection = self.probe(lock, inventory)?;
         }
         if let Some(told) = objection {
-            return Ok(self.settle_up(inventory, reclaim, &HashSet::new(), told));
+            return Ok(self.settle_up(inventory, reclaim, &[], told));
         }
         if let Engine::Stock(collector) = &self.engine {
             let collector = collector.clone();
@@ -91,9 +90,9 @@ impl Sweep<'_> {
         if problems.iter().any(|problem| problem.severity >= Severity::Doubt) {
             // Half a listing would tell of bytes that did not come back.
             self.findings.extend(problems);
-            return Ok(Collected { ran, ..self.settle_up(inventory, reclaim, &HashSet::new(), told) });
+            return Ok(Collected { ran, ..self.settle_up(inventory, reclaim, &[], told) });
         }
-        let gone =
+        let gone: Vec<Id> =
             inventory.blobs.iter().copied().filter(|blob| blobs.binary_search(blob).is_err()).collect();
         let collected = Collected { ran, ..self.settle_up(inventory, reclaim, &gone, told) };
         inventory.blobs = blobs;
@@ -136,16 +135,16 @@ impl Sweep<'_> {
         TooMuch::among([stray], self.config.guards.max_remove_percent)
     }
 
-    /// Counts what is gone and what is left.
+    /// Counts what is gone, sorted by number, and what is left.
     fn settle_up(
         &self,
         inventory: &Inventory,
         reclaim: &Reclaim,
-        gone: &HashSet<Id>,
+        gone: &[Id],
         (status, detail): Told,
     ) -> Collected {
         let gone_bytes = sum(gone.iter().map(|blob| inventory.sizes.of(*blob)));
-        let due = reclaim.plan.due.iter().filter(|due| gone.contains(&due.blob));
+        let due = reclaim.plan.due.iter().filter(|due| gone.binary_search(&due.blob).is_ok());
         let (count, bytes) = reclaim.not_kept;
         Collected {
             ran: false,
@@ -159,7 +158,7 @@ impl Sweep<'_> {
             blobs_removed: gone.len(),
             blobs_held: count.saturating_sub(gone.len()),
             bytes_freed: gone_bytes,
-            bytes_freed_on_disk: sum(due.map(|blob| blob.allocated_bytes)),
+            bytes_freed_on_disk: sum(due.map(Due::allocated_bytes)),
             bytes_after: reclaim.bytes_before.saturating_sub(gone_bytes),
             bytes_held: bytes.saturating_sub(gone_bytes),
         }

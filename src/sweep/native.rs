@@ -1,7 +1,5 @@
 //! The janitor's own collector at work: hide, wait, look again, bring back what is needed, delete the rest.
 
-use std::collections::HashSet;
-
 use super::Sweep;
 use super::collect::Told;
 use super::reclaim::Reclaim;
@@ -17,8 +15,8 @@ const LOOKS: usize = 4;
 
 /// What the janitor's own collector did.
 pub(super) struct Run {
-    /// The blobs that are gone.
-    pub(super) gone: HashSet<Id>,
+    /// The blobs that are gone, sorted by number.
+    pub(super) gone: Vec<Id>,
     /// How many layer links went with them, or led nowhere.
     pub(super) links_removed: usize,
     /// How many blobs were needed again, and came back.
@@ -49,7 +47,7 @@ impl Sweep<'_> {
         drop(all);
         self.lap("hide");
         let mut run = Run {
-            gone: HashSet::new(),
+            gone: Vec::new(),
             links_removed: 0,
             blobs_rescued: 0,
             told: (CollectionStatus::PutOff, String::new()),
@@ -160,7 +158,8 @@ impl Sweep<'_> {
         run.links_removed = links.iter().filter(|done| **done).count();
         let gone = hidden.blobs.iter().zip(blobs).filter(|(_, done)| **done).map(|(blob, _)| *blob);
         run.gone = gone.collect();
-        inventory.blobs.retain(|blob| !run.gone.contains(blob));
+        run.gone.sort_unstable();
+        inventory.blobs.retain(|blob| run.gone.binary_search(blob).is_err());
         for (link, done) in hidden.links.iter().zip(links) {
             let name = &hidden.repositories[link.repository as usize];
             if let (true, Some(at)) = (*done, inventory.position(name)) {

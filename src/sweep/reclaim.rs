@@ -73,10 +73,9 @@ impl Reclaim {
         );
         let mut held_alone: HashMap<u32, u64> = HashMap::new();
         let holders = mark::holders(inventory, going);
-        let held_by_going = |blob: Id| blob.slot().is_some_and(|slot| holders[slot] != Holder::Nobody);
-        let stray = plan.due.iter().filter(|due| !held_by_going(due.blob)).count();
+        let stray = plan.due.iter().filter(|due| holders.of(due.blob) == Holder::Nobody).count();
         for blob in inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Garbage) {
-            if let Some(Holder::One(repository)) = blob.slot().map(|slot| holders[slot]) {
+            if let Holder::One(repository) = holders.of(*blob) {
                 let held = held_alone.entry(repository).or_default();
                 *held = held.saturating_add(inventory.sizes.of(*blob));
             }

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use janitor_testkit::{BulkSpec, Image};
+use janitor_testkit::Image;
 use registry_janitor::stop::Stop;
 use registry_janitor::store::{Op, Store};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::stage::{Stage, hours_ago};
 use crate::watch::{Hooks, Log};
@@ -118,18 +117,4 @@ fn a_further_tag_costs_one_file_and_a_further_image_two() {
         with_tag.all().len() + 4 + 2 * more_shards,
         "two files, whatever its layers"
     );
-}
-
-#[test]
-fn many_repositories_do_not_need_many_open_files() {
-    let scratch = tempfile::tempdir().unwrap();
-    let spec = BulkSpec { repositories: 600, tags: 3, untagged: 1, own_layers: 1, ..BulkSpec::default() };
-    let written = spec.write(scratch.path());
-    let now = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(400), maximum: now.maximum }).unwrap();
-    let store = Store::open(scratch.path(), 64, None).unwrap();
-    let inventory = store.scan(&Stop::default()).unwrap();
-    assert_eq!(inventory.problems, []);
-    assert_eq!(inventory.blobs.len(), written.blobs);
-    assert_eq!(inventory.repositories.len(), spec.repositories);
 }

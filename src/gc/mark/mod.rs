@@ -116,22 +116,40 @@ pub fn blobs(inventory: &Inventory) -> Marks {
     Marks { fates }
 }
 
-/// Whose going images hold each blob, by [`Id::slot`].
-///
-/// `going` are manifests that are no longer in the inventory, or will not be.
-pub fn holders(inventory: &Inventory, going: &[Revision]) -> Vec<Holder> {
-    let slot = slots(inventory);
-    let mut holders = vec![Holder::Nobody; inventory.digests.slots()];
-    for Revision { repository, manifest } in going {
-        for slot in references(inventory, *manifest).filter_map(&slot) {
-            holders[slot] = match holders[slot] {
-                Holder::Nobody => Holder::One(*repository),
-                Holder::One(holder) if holder == *repository => Holder::One(holder),
-                Holder::One(_) | Holder::Several => Holder::Several,
-            };
+/// Whose going images hold each blob.
+#[derive(Debug)]
+pub struct Holders {
+    /// By [`Id::slot`], the repository, [`NOBODY`] or [`SEVERAL`].
+    holders: Vec<u32>,
+}
+
+const NOBODY: u32 = u32::MAX;
+const SEVERAL: u32 = u32::MAX - 1;
+
+impl Holders {
+    /// Who holds a blob.
+    pub fn of(&self, blob: Id) -> Holder {
+        match blob.slot().and_then(|slot| self.holders.get(slot)).copied().unwrap_or(NOBODY) {
+            NOBODY => Holder::Nobody,
+            SEVERAL => Holder::Several,
+            repository => Holder::One(repository),
         }
     }
-    holders
+}
+
+/// Finds out whose going images hold each blob.
+///
+/// `going` are manifests that are no longer in the inventory, or will not be.
+pub fn holders(inventory: &Inventory, going: &[Revision]) -> Holders {
+    let slot = slots(inventory);
+    let mut holders = vec![NOBODY; inventory.digests.slots()];
+    for Revision { repository, manifest } in going {
+        for slot in references(inventory, *manifest).filter_map(&slot) {
+            let holder = &mut holders[slot];
+            *holder = if [NOBODY, *repository].contains(holder) { *repository } else { SEVERAL };
+        }
+    }
+    Holders { holders }
 }
 
 /// For each removed tag that is held for undo, the bytes of the blobs that nothing else holds.

@@ -112,7 +112,7 @@ fn told(inventory: &Inventory, going: &[(u32, char)]) -> Vec<(char, Fate, Holder
         .map(|(repository, letter)| Revision { repository: *repository, manifest: id(*letter) })
         .collect();
     let (marks, holders) = (super::blobs(inventory), holders(inventory, &going));
-    let holder = |letter| holders[id(letter).slot().unwrap()];
+    let holder = |letter| holders.of(id(letter));
     "ABIabsg".chars().map(|it| (it, marks.fate(id(it)), holder(it))).collect()
 }
 
