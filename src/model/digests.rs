@@ -4,6 +4,7 @@
 //! manifests. A digest takes 40 bytes and a number 4, so everything that a sweep remembers of the
 //! store holds numbers.
 
+use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
@@ -107,10 +108,13 @@ impl Digests {
 
     /// Puts numbers into the order of their digests.
     pub fn sort(&self, ids: &mut [Id]) {
-        ids.sort_unstable_by(|a, b| {
-            let key = |id: &Id| (id.slot().is_none(), bytes(&self.sha256, &self.others, id.0));
-            key(a).cmp(&key(b))
-        });
+        ids.sort_unstable_by(|a, b| self.order(*a, *b));
+    }
+
+    /// The order of two digests, told by their numbers.
+    pub fn order(&self, a: Id, b: Id) -> Ordering {
+        let key = |id: Id| (id.slot().is_none(), bytes(&self.sha256, &self.others, id.0));
+        key(a).cmp(&key(b))
     }
 }
 

@@ -35,9 +35,11 @@ pub fn dangling(inventory: &Inventory) -> Vec<(u32, Id)> {
 
 /// What is to be hidden: some blobs, and layer links that are old enough, in the order in which they lie on the disk.
 pub fn to_hide(inventory: &Inventory, mut blobs: Vec<Id>, mut links: Vec<HiddenLink>) -> Hidden {
-    let digest = |id: Id| inventory.digest(id);
-    inventory.digests.sort(&mut blobs);
-    links.sort_by_cached_key(|link| (link.repository, digest(link.layer)));
+    let digests = &inventory.digests;
+    digests.sort(&mut blobs);
+    links.sort_unstable_by(|a, b| {
+        a.repository.cmp(&b.repository).then_with(|| digests.order(a.layer, b.layer))
+    });
     let mut repositories: Vec<RepoName> = Vec::new();
     let mut last = None;
     for link in &mut links {
