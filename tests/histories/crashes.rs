@@ -1,4 +1,5 @@
-//! Sweeps that end at every single change: killed, cut off with a file half written, on a full disk.
+//! Sweeps that end at any change: killed, cut off with a file half written, on a full disk. A sample of the changes is
+//! taken always, every single one with `HISTORY_CASES`.
 
 #![expect(clippy::disallowed_methods, reason = "the sweep that is killed has a process of its own")]
 
@@ -62,17 +63,10 @@ fn scene(is_young: bool) -> World {
     world
 }
 
-/// Runs something for every change of a sweep, a few at the same time, until it has no more changes.
-fn at_every_change(act: impl Fn(usize) -> bool + Sync) {
-    at_one_change_of(1, act);
-}
-
-/// The same for one of so many changes, unless longer looks were asked for.
+/// Runs something for one of so many changes of a sweep, or for every one where longer looks are asked for, a few at
+/// the same time, until it has no more changes.
 fn at_some_changes(step: usize, act: impl Fn(usize) -> bool + Sync) {
-    at_one_change_of(if env::var_os("HISTORY_CASES").is_some() { 1 } else { step }, act);
-}
-
-fn at_one_change_of(step: usize, act: impl Fn(usize) -> bool + Sync) {
+    let step = if env::var_os("HISTORY_CASES").is_some() { 1 } else { step };
     let (next, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -118,7 +112,7 @@ fn cut_at(at: usize, settings: &Settings) -> bool {
 
 #[test]
 fn a_power_cut_at_any_change_loses_nothing_and_leaves_nothing() {
-    at_every_change(|at| cut_at(at, &settings(Engine::Registry)));
+    at_some_changes(5, |at| cut_at(at, &settings(Engine::Registry)));
 }
 
 /// Kills a sweep, in a process of its own, at a change. Says whether there was one.
@@ -149,7 +143,7 @@ fn kill_at(at: usize, settings: &Settings) -> bool {
 
 #[test]
 fn a_kill_at_any_change_loses_nothing_and_leaves_nothing() {
-    at_every_change(|at| kill_at(at, &settings(Engine::Registry)));
+    at_some_changes(7, |at| kill_at(at, &settings(Engine::Registry)));
 }
 
 #[test]
@@ -210,7 +204,7 @@ fn cut_on_a_full_disk_at(at: usize, settings: &Settings) -> bool {
 
 #[test]
 fn a_power_cut_at_any_change_on_a_full_disk_does_not_keep_the_next_sweep_from_making_room() {
-    at_every_change(|at| cut_on_a_full_disk_at(at, &settings(Engine::Off)));
+    at_some_changes(5, |at| cut_on_a_full_disk_at(at, &settings(Engine::Off)));
 }
 
 #[test]

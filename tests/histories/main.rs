@@ -1,7 +1,8 @@
-//! Random histories of a store, played on disk and on a model, and crashes at every single change.
+//! Random histories of a store, played on disk and on a model, and crashes at any change.
 //!
 //! `HISTORY_CASES=5000 cargo test --release --test histories` plays so many new histories instead of the few
-//! that are always the same; a history that fails is shrunk and printed, and its seed kept beside this file.
+//! that are always the same, and has a sweep end at every single change instead of a sample of them; a history that
+//! fails is shrunk and printed, and its seed kept beside this file.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -23,13 +24,29 @@ use operation::histories;
 use settings::Engine;
 use sweeps::play;
 
+/// Most of a history is waiting, for what may be a write in progress: so many are played at the same time.
+const PLAYERS: u32 = 8;
+
 #[expect(clippy::disallowed_methods, reason = "how long to look is for the one who looks to say")]
 fn look(engine: Engine, cases: u32, steps: usize) {
     let asked = std::env::var("HISTORY_CASES").ok().map(|cases| cases.parse::<u32>().unwrap());
+    let cases = asked.map_or(cases, |asked| asked.div_ceil(if engine == Engine::Registry { 4 } else { 1 }));
+    // What is asked again and again is to fail only for a change of the code.
+    let seed = |player: u32| match asked {
+        Some(_) => RngSeed::Random,
+        None => RngSeed::Fixed(20_260_101 + u64::from(player)),
+    };
+    std::thread::scope(|scope| {
+        for seed in (0..PLAYERS).map(seed) {
+            scope.spawn(move || look_from(seed, engine, cases.div_ceil(PLAYERS), steps));
+        }
+    });
+}
+
+fn look_from(rng_seed: RngSeed, engine: Engine, cases: u32, steps: usize) {
     let config = Config {
-        cases: asked.map_or(cases, |asked| asked.div_ceil(if engine == Engine::Registry { 4 } else { 1 })),
-        // What is asked again and again is to fail only for a change of the code.
-        rng_seed: if asked.is_some() { RngSeed::Random } else { RngSeed::Fixed(20_260_101) },
+        cases,
+        rng_seed,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "tests/histories/regressions.txt",
         ))),

@@ -16,6 +16,7 @@ use registry_janitor::report::check::{CheckReport, RepairOutcome};
 use registry_janitor::stop::Stop;
 use registry_janitor::store::{Op, Store, Watch};
 
+use crate::crashes::each;
 use crate::stage::Stage;
 use crate::watch::{Hooks, Log, Once, mutates};
 
@@ -57,7 +58,9 @@ fn an_input_error_anywhere_is_told_and_is_never_taken_for_whole_or_for_missing()
     assert!(paths.len() > 100, "{}", paths.len());
     let before = Tree::of(stage.root());
     // One of a kind: a check waits a second before it looks again.
-    for target in paths.into_iter().step_by(9) {
+    let targets: Vec<&str> = paths.into_iter().step_by(9).collect();
+    each(targets.len(), |number| {
+        let target = targets[number];
         let wanted = target.to_owned();
         let watch = Hooks::before(move |_, path| {
             if path.trim_end_matches('/') == wanted { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
@@ -74,7 +77,7 @@ fn an_input_error_anywhere_is_told_and_is_never_taken_for_whole_or_for_missing()
             }
             Err(error) => assert!([1, 10].contains(&error.exit_code()), "{target}: {error}"),
         }
-    }
+    });
     before.assert_unchanged(&Tree::of(stage.root()));
 }
 
