@@ -4,6 +4,9 @@ CARGO ?= cargo
 # For one-shot runs, as in `make gc ARGS="--output json"`.
 ARGS ?=
 
+# Tests wait more than they compute: for a second where a write may be in progress, and for a registry.
+export NEXTEST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help

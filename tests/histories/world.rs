@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use janitor_testkit::{Digest, Document as Written, Image, StoreView};
+use janitor_testkit::{Digest, Document as Written, Image, StoreView, scratch_directory};
 use tempfile::TempDir;
 
 use crate::images::{FAMILIES, Family};
@@ -36,10 +36,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        // In memory where that can be had: a history has hundreds of small files, many of them synced.
-        let memory = Path::new("/dev/shm");
-        let above = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
-        let directory = TempDir::with_prefix_in("janitor-history-", above).unwrap();
+        let directory = scratch_directory("janitor-history-");
         let store = directory.path().join("store");
         fs::create_dir(&store).unwrap();
         let config = format!(

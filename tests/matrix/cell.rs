@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use janitor_testkit::{Janitor, Outcome, StoreView, Tree};
+use janitor_testkit::{Janitor, Outcome, StoreView, Tree, scratch_directory};
 
 use crate::expectation::Expect;
 use crate::place::{Place, Target};
@@ -149,7 +149,7 @@ fn run(
     collector: Collector,
     is_remembered: bool,
 ) -> Option<Vec<String>> {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = scratch_directory("janitor-cell-");
     let view = if is_remembered {
         template.copy_remembered(directory.path())
     } else {

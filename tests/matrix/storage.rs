@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use janitor_testkit::{BadStorage, Collector, Outcome, StoreView};
+use janitor_testkit::{BadStorage, Collector, Outcome, StoreView, scratch_directory};
 
 use crate::template::{Content, Template};
 use crate::witness::look;
@@ -70,7 +70,7 @@ fn run_all(cases: impl Fn(&StoreView, &Template) -> Vec<Case> + Sync) {
                     if number >= count {
                         break;
                     }
-                    let directory = tempfile::tempdir().unwrap();
+                    let directory = scratch_directory("janitor-cell-");
                     let view = template.copy(directory.path());
                     let Case { calls, end, at } = cases(&view, &template).swap_remove(number);
                     let bad = BadStorage::new(calls, end);
@@ -170,7 +170,7 @@ fn a_storage_that_errs_at_some_change_or_look_costs_nothing_live() {
 /// A sweep whose collector alone finds the storage bad, and only when it is let loose.
 fn collected_badly(end: &str) -> (Template, tempfile::TempDir, StoreView, Outcome) {
     let template = Template::new();
-    let directory = tempfile::tempdir().unwrap();
+    let directory = scratch_directory("janitor-cell-");
     let view = template.copy(directory.path());
     let link = view.revision_link("lib", &template.lib[2].digest());
     let bad = BadStorage::new(OPENS, end).at(&link);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use janitor_testkit::{Digest, Format, Image, ImageSpec, Janitor, Layer, Registry, StoreView, ago};
+use janitor_testkit::{
+    Digest, Format, Image, ImageSpec, Janitor, Layer, Registry, StoreView, ago, scratch_directory,
+};
 
 /// What each repository keeps.
 pub(crate) const KEEP: usize = 2;
@@ -129,7 +131,7 @@ impl Template {
             registry,
         };
         template.swept = template.expected();
-        let directory = tempfile::tempdir().unwrap();
+        let directory = scratch_directory("janitor-cell-");
         let view = template.copy(directory.path());
         template
             .janitor(&view)

@@ -110,11 +110,11 @@ fn end_everywhere(end: End) {
     each(changes, |at| end_at(at, end, &swept));
 }
 
-/// Runs something for every number below this one, a few at the same time.
+/// Runs something for every number below this one, many at the same time: they mostly wait.
 pub(crate) fn each(count: usize, act: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..16 {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::SeqCst);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use janitor_testkit::{Digest, Image, StoreBuilder, StoreView, ago};
+use janitor_testkit::{Digest, Image, StoreBuilder, StoreView, ago, scratch_directory};
 use jiff::SignedDuration;
 use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
 use registry_janitor::config::{Config, Guards};
@@ -39,10 +39,7 @@ static IMAGES: LazyLock<([Image; 5], Image)> =
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        // In memory where that can be had: there are thousands of these, of small files that are synced.
-        let memory = Path::new("/dev/shm");
-        let above = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
-        let directory = TempDir::with_prefix_in("janitor-stage-", above).unwrap();
+        let directory = scratch_directory("janitor-stage-");
         let builder = StoreBuilder::new(directory.path());
         let (small, multi) = IMAGES.clone();
         let [v1, v2, v3, untagged, emptied] = small;
