@@ -46,7 +46,7 @@ impl Store {
         self.make_room_and_dirs(lock, &trash)?;
         let mut pins = Pins { trash, parts: Vec::new() };
         for blobs in blobs.chunks(BLOBS_IN_A_PIN) {
-            if let Err(error) = self.put_pin(lock, repository, &manifest(blobs), &mut pins) {
+            if let Err(error) = self.put_pin(lock, repository, &manifest(blobs, sweep), &mut pins) {
                 self.unpin(lock, pins)?;
                 return Err(error);
             }
@@ -111,17 +111,19 @@ fn in_trash(parent: &str, name: &str) -> String {
 }
 
 /// An image manifest as both 2.x and 3.x of the registry parse it. It needs a configuration, and
-/// the first blob is as good as any.
-fn manifest(blobs: &[(Digest, u64)]) -> Vec<u8> {
+/// the first blob is as good as any. The sweep is named so that what a crash has left of a pin on the same blobs is not in
+/// the way.
+fn manifest(blobs: &[(Digest, u64)], sweep: &str) -> Vec<u8> {
     let descriptor = |(digest, size): &(Digest, u64), kind: &str| json!({ "mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest.to_string(), "size": size });
     let config = blobs.first().map(|blob| descriptor(blob, "config.v1+json"));
     let layers: Vec<_> = blobs.iter().map(|blob| descriptor(blob, "layer.v1.tar")).collect();
+    let description = format!("holds young blobs while the registry's collector runs in the sweep {sweep}");
     json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": config,
         "layers": layers,
-        "annotations": { "org.opencontainers.image.description": "holds young blobs while the registry's collector runs" },
+        "annotations": { "org.opencontainers.image.description": description },
     })
     .to_string()
     .into_bytes()
@@ -135,7 +137,7 @@ mod tests {
     #[test]
     fn a_pin_references_what_it_is_to_hold() {
         let blobs: Vec<(Digest, u64)> = (0..3_u8).map(|n| (Digest::of(&[n]), 1)).collect();
-        let pin = Document::parse(&manifest(&blobs)).unwrap();
+        let pin = Document::parse(&manifest(&blobs, "a sweep")).unwrap();
         for (digest, _) in &blobs {
             assert!(pin.blobs.iter().any(|blob| blob.digest == *digest));
         }
@@ -145,6 +147,6 @@ mod tests {
     fn the_largest_pin_is_smaller_than_the_largest_manifest() {
         let blobs: Vec<(Digest, u64)> =
             (0..BLOBS_IN_A_PIN).map(|n| (Digest::of(&n.to_le_bytes()), u64::MAX)).collect();
-        assert!((manifest(&blobs).len() as u64) < layout::MANIFEST_MAX_BYTES);
+        assert!((manifest(&blobs, "a sweep").len() as u64) < layout::MANIFEST_MAX_BYTES);
     }
 }

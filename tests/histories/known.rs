@@ -61,3 +61,18 @@ fn an_artifact_that_is_still_young_when_its_image_goes_takes_no_place_of_another
     let serve = Operation::Serve { repository: "lib", family: 2, how: Serve::Tagged };
     play(Engine::Off, &[untagged, push("lib", "v1", 0), wait, serve, sweep(true, 60, Engine::Off)]);
 }
+
+#[test]
+fn what_a_crash_left_of_a_pin_does_not_keep_the_next_sweep_from_pinning_the_same_blobs() {
+    let refer = Operation::Serve { repository: "app", family: 0, how: Serve::Referrer };
+    let wait = Operation::Wait { minutes: 70 };
+    let delete = Operation::Delete { repository: "lib", which: 0 };
+    let settings =
+        |untagged_go, engine| Settings { keep: 1, untagged_go, grace_ms: 0, settle_ms: 0, jobs: 1, engine };
+    let first = Operation::Sweep(settings(true, Engine::Off));
+    let crash = Operation::Crash(settings(false, Engine::Registry), 20);
+    play(
+        Engine::Registry,
+        &[refer, push("lib", "latest", 4), wait, first, delete, push("app", "latest", 0), crash],
+    );
+}
