@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
-    Digest, Digests, Id, Manifest, Manifests, Place, Problem, RepoName, Severity, Sizes, TagName, UndoTrash,
+    Digest, Digests, Id, Manifest, Manifests, Place, Problem, RepoName, Severity, Sizes, TagName, UndoSweep,
+    UndoTrash,
 };
 
 /// What one look at the store found.
@@ -155,6 +156,19 @@ impl Inventory {
                 self.repositories[position].undoable.push(self.undo.tags[at].manifest);
             }
         }
+    }
+
+    /// Takes what some sweeps removed out: it holds nothing any more, and a doubt about it keeps nothing.
+    #[must_use]
+    pub fn let_go_of_undoable(&mut self, of: impl Fn(&UndoSweep) -> bool) -> UndoTrash {
+        let gone = self.undo.split_off(of);
+        if !gone.sweeps.is_empty() {
+            self.hold_undoable();
+            let paths: Vec<String> =
+                gone.sweeps.iter().map(|sweep| format!("janitor/trash/undo/{}/", sweep.id)).collect();
+            self.problems.retain(|it| !paths.iter().any(|path| it.path.starts_with(path)));
+        }
+        gone
     }
 
     /// What tags, revisions and indexes name that is known, sorted by number.

@@ -28,16 +28,9 @@ impl Sweep<'_> {
     /// Takes what has outlived the window out of an inventory: it holds nothing any more.
     pub(super) fn expired(&mut self, inventory: &mut Inventory) -> UndoTrash {
         let window = self.undo_window();
-        let over = inventory.undo.split_off(|sweep| window.is_over(sweep.removed_at));
-        if !over.sweeps.is_empty() {
-            inventory.hold_undoable();
-            // A doubt about what goes keeps nothing.
-            let gone: Vec<String> =
-                over.sweeps.iter().map(|sweep| format!("janitor/trash/undo/{}/", sweep.id)).collect();
-            inventory.problems.retain(|it| !gone.iter().any(|sweep| it.path.starts_with(sweep)));
-            if self.config.dry_run {
-                tracing::info!("would throw away {} removed tags whose UNDO_WINDOW is over", over.tags.len());
-            }
+        let over = inventory.let_go_of_undoable(|sweep| window.is_over(sweep.removed_at));
+        if !over.sweeps.is_empty() && self.config.dry_run {
+            tracing::info!("would throw away {} removed tags whose UNDO_WINDOW is over", over.tags.len());
         }
         let due = inventory.undo.sweeps.iter().map(|sweep| window.due(sweep.removed_at));
         self.undo_due = due.collect();

@@ -82,14 +82,7 @@ impl Sight<'_> {
     /// Takes out the removed tags whose window is over: a sweep throws them away first.
     fn expire(&self, inventory: &mut Inventory) -> usize {
         let window = Grace { age: self.config.undo_window, now: self.now };
-        let over = inventory.undo.split_off(|sweep| window.is_over(sweep.removed_at));
-        if !over.sweeps.is_empty() {
-            inventory.hold_undoable();
-            let gone: Vec<String> =
-                over.sweeps.iter().map(|sweep| format!("janitor/trash/undo/{}/", sweep.id)).collect();
-            inventory.problems.retain(|it| !gone.iter().any(|sweep| it.path.starts_with(sweep)));
-        }
-        over.tags.len()
+        inventory.let_go_of_undoable(|sweep| window.is_over(sweep.removed_at)).tags.len()
     }
 
     /// Decides on the manifests that no tag reaches.
