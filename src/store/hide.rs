@@ -67,8 +67,9 @@ impl Store {
                 break;
             }
             let Done { mut done, mut problems } = self.at_each(part, stop, |dir, name, file| {
-                let (seen, unseen) = (format!("{name}/{file}"), format!("{name}/{}", layout::hidden(file)));
-                is_there(mutate::rename_file(&self.io, dir, &seen, &unseen).map(|()| true))
+                is_there(
+                    mutate::rename_file(&self.io, dir, &seen(name, file), &unseen(name, file)).map(|()| true),
+                )
             })?;
             hidden.done.append(&mut done);
             hidden.problems.append(&mut problems);
@@ -89,7 +90,7 @@ impl Store {
         stop: &Stop,
     ) -> Result<Done, Interrupted> {
         self.at_each(files, stop, |dir, name, file| {
-            let (seen, unseen) = (format!("{name}/{file}"), format!("{name}/{}", layout::hidden(file)));
+            let (seen, unseen) = (seen(name, file), unseen(name, file));
             let shown = is_there(mutate::rename_file_to_free_name(&self.io, dir, &unseen, &seen))?;
             if !shown && file == layout::DATA && self.is_better(dir, name, &seen, &unseen)? {
                 return mutate::rename_file(&self.io, dir, &unseen, &seen).map(|()| true);
@@ -162,7 +163,7 @@ impl Store {
         stop: &Stop,
     ) -> Result<Done, Interrupted> {
         self.at_each(files, stop, |dir, name, file| {
-            mutate::give_up(&self.io, dir, &format!("{name}/{}", layout::hidden(file)))?;
+            mutate::give_up(&self.io, dir, &unseen(name, file))?;
             mutate::remove_empty_dir(&self.io, dir, name)
         })
     }
@@ -179,13 +180,12 @@ impl Store {
         stop: &Stop,
     ) -> Result<Done, Interrupted> {
         let links = hidden.files(digests).take(hidden.links.len());
-        let (looked, problems) = self.at_files(links, stop, |dir, name, file| {
-            match self.io.stat(dir, &format!("{name}/{}", layout::hidden(file))) {
+        let (looked, problems) =
+            self.at_files(links, stop, |dir, name, file| match self.io.stat(dir, &unseen(name, file)) {
                 Ok(link) => Ok(Some(Stamp::from(link.modified))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
-            }
-        })?;
+            })?;
         let is_new = |(looked, link): (Option<Option<_>>, &crate::model::HiddenLink)| {
             looked.is_none_or(|written| written.is_some() && written != link.written)
         };
@@ -229,6 +229,16 @@ impl Store {
         let done = looked.into_iter().map(|looked| looked.map_err(&mut told).ok()).collect();
         Ok((done, problems))
     }
+}
+
+/// Where the registry sees a file, below the directory above its own.
+fn seen(directory: &str, file: &str) -> String {
+    format!("{directory}/{file}")
+}
+
+/// Where the file is while it is hidden.
+fn unseen(directory: &str, file: &str) -> String {
+    format!("{directory}/{}", layout::hidden(file))
 }
 
 /// What went away by itself is not there, and nothing is wrong.
