@@ -11,90 +11,15 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use jiff::Timestamp;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
-use serde::Serialize;
+
+use super::attributes::attributes;
+pub use super::attributes::{Attributes, Kind};
+pub use super::watch::{IoCounts, Op, Watch};
 
 /// How much of a listing is asked for at a time.
 const LIST_BYTES: usize = 32 * 1024;
-
-/// The kinds of operation, each about one round trip on network storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
-    /// Opening a directory or a file; the attributes come with the handle.
-    Open,
-    /// Reading a file.
-    Read,
-    /// Listing an open directory.
-    List,
-    /// Asking for attributes by path.
-    Stat,
-    /// Making a directory.
-    MakeDir,
-    /// Renaming.
-    Rename,
-    /// Unlinking a file or an empty directory.
-    Remove,
-    /// Writing a file.
-    Write,
-}
-
-/// How many operations of each kind were made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the kinds are told at Op")]
-pub struct IoCounts {
-    pub opens: u64,
-    pub reads: u64,
-    pub lists: u64,
-    pub stats: u64,
-    pub make_dirs: u64,
-    pub renames: u64,
-    pub removes: u64,
-    pub writes: u64,
-}
-
-impl IoCounts {
-    /// All operations together.
-    pub const fn total(&self) -> u64 {
-        self.opens
-            + self.reads
-            + self.lists
-            + self.stats
-            + self.make_dirs
-            + self.renames
-            + self.removes
-            + self.writes
-    }
-}
-
-/// Sees every operation. Paths are relative to the registry's root directory.
-pub trait Watch: Send + Sync {
-    /// Before an operation; an error is handed to the caller in place of doing it.
-    ///
-    /// # Errors
-    /// Whatever the operation is to fail with.
-    fn before(&self, op: Op, path: &Path) -> io::Result<()> {
-        let _ = (op, path);
-        Ok(())
-    }
-
-    /// After an operation that succeeded.
-    fn after(&self, op: Op, path: &Path) {
-        let _ = (op, path);
-    }
-}
-
-/// What a directory entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A directory.
-    Dir,
-    /// A regular file.
-    File,
-    /// A symbolic link, a device, a socket.
-    Other,
-}
 
 /// An entry of a listing.
 #[derive(Clone, Debug)]
@@ -103,29 +28,6 @@ pub struct Entry {
     pub name: String,
     /// What it is.
     pub kind: Kind,
-}
-
-/// Attributes of a file or directory.
-#[derive(Clone, Copy, Debug)]
-pub struct Attributes {
-    /// What it is.
-    pub kind: Kind,
-    /// Last change of the content.
-    pub modified: Timestamp,
-    /// Last change of the content, the name or the attributes.
-    pub changed: Timestamp,
-    /// Length in bytes.
-    pub size_bytes: u64,
-    /// Bytes that the file system sets aside for it.
-    pub allocated_bytes: u64,
-    /// The file system that it is on.
-    pub device: (u32, u32),
-    /// Its number on that file system.
-    pub inode: u64,
-    /// User and group.
-    pub owner: (u32, u32),
-    /// The permission bits.
-    pub mode: u32,
 }
 
 /// A file that was read whole.
@@ -422,29 +324,4 @@ impl Io {
         }
         fs::openat(parent.as_ref().unwrap_or(&dir.fd), rest, flags, Mode::empty())
     }
-}
-
-fn attributes(fd: &OwnedFd, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Attributes, Errno> {
-    // Nobody needs the time of the last access, and a read makes what is remembered of it stale.
-    let stat = fs::statx(fd, path, flags, StatxFlags::BASIC_STATS.difference(StatxFlags::ATIME))?;
-    let time = |at: rustix::fs::StatxTimestamp| {
-        let nanos = i32::try_from(at.tv_nsec).unwrap_or(0);
-        // A time outside of what can be told counts as the newest, which keeps.
-        Timestamp::new(at.tv_sec, nanos).unwrap_or(Timestamp::MAX)
-    };
-    Ok(Attributes {
-        kind: match FileType::from_raw_mode(stat.stx_mode.into()) {
-            FileType::Directory => Kind::Dir,
-            FileType::RegularFile => Kind::File,
-            _ => Kind::Other,
-        },
-        modified: time(stat.stx_mtime),
-        changed: time(stat.stx_ctime),
-        size_bytes: stat.stx_size,
-        allocated_bytes: stat.stx_blocks.saturating_mul(512),
-        device: (stat.stx_dev_major, stat.stx_dev_minor),
-        inode: stat.stx_ino,
-        owner: (stat.stx_uid, stat.stx_gid),
-        mode: u32::from(stat.stx_mode) & 0o7777,
-    })
 }

@@ -1,6 +1,7 @@
 //! The registry's tree: everything that reads or changes it.
 
 mod ages;
+mod attributes;
 mod batch;
 mod blobs;
 mod canary;
@@ -30,6 +31,7 @@ mod survey;
 mod trash;
 mod trash_sizes;
 mod undo;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
