@@ -81,7 +81,10 @@ impl Store {
         known: &Manifests,
         stop: &Stop,
     ) -> Result<Inventory, Interrupted> {
-        let Inventory { mut digests, mut manifests, mut remembered, mut sizes, .. } = earlier;
+        let Inventory { mut digests, mut manifests, mut remembered, mut sizes, repositories, blobs, .. } =
+            earlier;
+        // They are about to be found anew, and there may be a great many.
+        drop((repositories, blobs));
         let scanner = Scanner::new(self, &mut digests, stop);
         stop.begin("looking at repositories and tags", Length::Unknown);
         let found = Mutex::new(Vec::new());
