@@ -90,12 +90,30 @@ struct Arguments {
     bench: bool,
 }
 
+impl Arguments {
+    /// Those that make this run another one than `make bench`, as they were typed.
+    fn told() -> Option<String> {
+        let mut told = Vec::new();
+        let mut typed = std::env::args().skip(1);
+        while let Some(argument) = typed.next() {
+            match argument.as_str() {
+                "--bench" => {}
+                // Where it is written makes no difference, and what is noted stands on the page.
+                "--page" | "--note" | "--dir" => drop(typed.next()),
+                _ => told.push(argument),
+            }
+        }
+        (!told.is_empty()).then(|| format!("`{}`", told.join(" ")))
+    }
+}
+
 fn main() {
     let arguments = Arguments::parse();
     let near = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     let scratch =
         tempfile::Builder::new().prefix("bench-").tempdir_in(&near).expect("a directory for the stores");
-    let machine = machine::describe(scratch.path());
+    let mut machine = machine::describe(scratch.path());
+    machine.extend(Arguments::told().map(|told| ("arguments", told)));
     let note = arguments.note.as_deref().unwrap_or_default();
     let mut results = Results::default();
     let mut text = String::new();
