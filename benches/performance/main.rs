@@ -96,9 +96,11 @@ impl Arguments {
         let mut told = Vec::new();
         let mut typed = std::env::args().skip(1);
         while let Some(argument) = typed.next() {
-            match argument.as_str() {
+            let (name, value) = argument.split_once('=').unzip();
+            match name.unwrap_or(&argument) {
                 "--bench" => {}
                 // Where it is written makes no difference, and what is noted stands on the page.
+                "--page" | "--note" | "--dir" if value.is_some() => {}
                 "--page" | "--note" | "--dir" => drop(typed.next()),
                 _ => told.push(argument),
             }

@@ -17,6 +17,9 @@ pub enum LinkAge {
     Doubt(Box<Problem>),
 }
 
+/// Bytes of the blocks that the system tells allocated space in, whatever the file system's own are.
+pub const BLOCK_BYTES: u64 = 512;
+
 /// What deciding on a blob needs to know.
 #[derive(Clone, Copy, Debug)]
 pub struct BlobAge {

@@ -19,7 +19,7 @@ mod sizes;
 mod survey;
 mod undo;
 
-pub use age::{BlobAge, LinkAge};
+pub use age::{BLOCK_BYTES, BlobAge, LinkAge};
 pub use counts::Counts;
 pub use digest::{Algorithm, Digest, DigestError};
 pub use digests::{Digests, Id, Selection};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::Grace;
-use crate::model::{BlobAge, Id};
+use crate::model::{BLOCK_BYTES, BlobAge, Id};
 
 /// A blob that may go now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +16,6 @@ pub struct Due {
     /// a million of these, and a blob of 2 TiB is told as a little less.
     blocks: u32,
 }
-
-/// Bytes of a block in `stat`, whatever the file system's own are.
-const BLOCK_BYTES: u64 = 512;
 
 impl Due {
     /// What the file system sets aside for it, in bytes.
@@ -37,7 +34,7 @@ impl From<&BlobAge> for Due {
 /// What becomes of the blobs that nothing references.
 #[derive(Debug, Default)]
 pub struct Blobs {
-    /// May go now, in the order in which their ages were told.
+    /// May go now, in the order in which their ages were told: a sweep tells them sorted by number, and looks them up so.
     pub due: Vec<Due>,
     /// Kept for their age, or for that of a layer link to them.
     pub held: Vec<Id>,

@@ -7,6 +7,8 @@ use rustix::fs::{self, AtFlags, FileType, StatxFlags, StatxTimestamp};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use crate::model::BLOCK_BYTES;
+
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -59,7 +61,7 @@ pub(super) fn attributes(fd: &OwnedFd, path: impl Arg, flags: AtFlags) -> Result
         modified: time(stat.stx_mtime),
         changed: time(stat.stx_ctime),
         size_bytes: stat.stx_size,
-        allocated_bytes: stat.stx_blocks.saturating_mul(512),
+        allocated_bytes: stat.stx_blocks.saturating_mul(BLOCK_BYTES),
         device: (stat.stx_dev_major, stat.stx_dev_minor),
         inode: stat.stx_ino,
         owner: (stat.stx_uid, stat.stx_gid),

@@ -33,8 +33,7 @@ impl Sweep<'_> {
         if let Some(told) = self.objection(inventory, reclaim) {
             return self.settle_up(inventory, reclaim, &[], told);
         }
-        let mut due: Vec<Id> = reclaim.plan.due.iter().map(|due| due.blob).collect();
-        due.sort_unstable();
+        let due: Vec<Id> = reclaim.plan.due.iter().map(|due| due.blob).collect();
         let (blobs, links) = (reclaim.plan.due.len(), reclaim.links.len());
         let detail = if matches!(self.engine, Engine::Native) {
             format!("would delete {blobs} blobs and {links} layer links")
@@ -62,8 +61,7 @@ impl Sweep<'_> {
             let collector = collector.clone();
             return self.collect_by_the_registry(lock, &collector, inventory, reclaim);
         }
-        let links = std::mem::take(&mut reclaim.links);
-        let run = self.collect_natively(lock, inventory, reclaim, links)?;
+        let run = self.collect_natively(lock, inventory, reclaim)?;
         let mut collected = self.settle_up(inventory, reclaim, &run.gone, run.told);
         collected.report.layer_links_removed = run.links_removed;
         collected.report.blobs_rescued = run.blobs_rescued;

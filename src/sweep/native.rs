@@ -4,7 +4,7 @@ use super::Sweep;
 use super::collect::Told;
 use super::reclaim::Reclaim;
 use crate::gc::native;
-use crate::model::{Code, Hidden, HiddenLink, Id, Inventory, Problem, Severity};
+use crate::model::{Code, Hidden, Id, Inventory, Problem, Severity};
 use crate::report::CollectionStatus;
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
@@ -30,12 +30,11 @@ impl Sweep<'_> {
         &mut self,
         lock: &StoreLock,
         inventory: &mut Inventory,
-        reclaim: &Reclaim,
-        links: Vec<HiddenLink>,
+        reclaim: &mut Reclaim,
     ) -> Result<Run, Interrupted> {
         let batch = format!("{}-blobs", self.id);
         let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
-        let mut all = native::to_hide(inventory, due, links);
+        let mut all = native::to_hide(inventory, due, std::mem::take(&mut reclaim.links));
         self.begin("hiding blobs and layer links", all.len());
         let mut hid = self.store.hide(lock, &batch, &inventory.digests, &all, self.stop)?;
         self.findings.append(&mut hid.problems);
