@@ -14,6 +14,10 @@ ARG REGISTRY_IMAGE=registry:2.8.3
 # Compiled on the machine that builds, for the machine that runs: no emulation for a foreign architecture.
 FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS build
 ARG TARGETARCH
+# Cargo's own settings, for who would rather have it soon than fast, as the tests of the stack do.
+ARG CARGO_PROFILE_RELEASE_OPT_LEVEL
+ARG CARGO_PROFILE_RELEASE_LTO
+ARG CARGO_PROFILE_RELEASE_CODEGEN_UNITS
 WORKDIR /src
 
 # Linked statically against glibc: the binary runs on the Alpine of the registry image as well as anywhere else. The one

@@ -13,7 +13,7 @@ SHELL := /bin/bash
 # What is fuzzed, and for how long each.
 FUZZ_TARGETS ?= manifest names trash registry_config
 FUZZ_SECS ?= 60
-.PHONY: help build up down logs ps gc audit demo test test-unit test-integration test-compose fmt lint docs bench fuzz soak stock-losses deps clean
+.PHONY: help build up down logs ps gc audit demo test test-code test-unit test-integration test-compose fmt lint docs bench fuzz soak stock-losses deps clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,10 +49,11 @@ demo: ## Show a sweep on a real registry, from nothing, without Docker
 
 ## Development
 
-test: deps lint docs ## Everything: format, lints, docs, all tests, the stack on Docker
+test: deps lint docs test-code test-compose ## Everything: format, lints, docs, all tests, the stack on Docker
+
+test-code: deps ## All tests but the stack on Docker
 	$(CARGO) nextest run --workspace --locked
 	$(CARGO) test --workspace --locked --doc
-	scripts/compose-test.sh
 
 test-unit: deps ## Unit tests only
 	$(CARGO) nextest run --workspace --locked --lib --bins
