@@ -2,7 +2,6 @@
 
 use std::io::{self, Read as _};
 
-use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::io::Dir;
@@ -52,7 +51,7 @@ impl Store {
                 Err(error) => Hash::Unreadable(error),
             })
         };
-        self.pool.install(|| blobs.par_iter().map(hash).collect())
+        self.each(blobs, hash)
     }
 
     /// The digest of a file. `read` is told of each part that was read, and may stop it.

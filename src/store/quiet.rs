@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use rayon::prelude::*;
 
 use super::io::Kind;
 use super::{Store, layout};
@@ -69,9 +68,7 @@ impl Store {
             let traces = self.traces(repository, own).into_iter();
             Ok(traces.filter(|trace| trace.at <= youngest).max_by_key(|trace| trace.at))
         };
-        let traces: Vec<Option<Trace>> =
-            self.pool.install(|| repositories.par_iter().map(of_one).collect::<Result<_, Interrupted>>())?;
-        Ok(traces.into_iter().flatten().max_by_key(|trace| trace.at))
+        Ok(self.each(repositories, of_one)?.into_iter().flatten().max_by_key(|trace| trace.at))
     }
 
     fn traces(&self, repository: &Repository, own: &OwnTouches) -> Vec<Trace> {

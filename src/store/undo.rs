@@ -109,9 +109,7 @@ impl Store {
                     None
                 }))
             };
-            let tags: Vec<Option<Undoable>> =
-                self.pool.install(|| found.par_iter().map(read).collect::<Result<_, Interrupted>>())?;
-            trash.tags.extend(tags.into_iter().flatten());
+            trash.tags.extend(self.each(&found, read)?.into_iter().flatten());
             problems.append(&mut troubles.into_inner().unwrap_or_else(PoisonError::into_inner));
             trash.sweeps.push(sweep);
         }

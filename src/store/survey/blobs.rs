@@ -51,9 +51,7 @@ impl Surveyor<'_> {
             let path = format!("{}/{}", layout::BLOBS, layout::blob_dir(digest));
             Ok(self.blob(&self.store.root, &path).map(|state| (*id, state)))
         };
-        let found: Vec<Option<(Id, BlobState)>> =
-            self.store.pool.install(|| wanted.par_iter().map(look).collect::<Result<_, Interrupted>>())?;
-        Ok(found.into_iter().flatten().collect())
+        Ok(self.store.each(&wanted, look)?.into_iter().flatten().collect())
     }
 
     fn shard(&self, blobs: &Dir, shard: &Entry) -> Result<Vec<(Id, BlobState)>, Interrupted> {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use super::{Surveyor, layout};
@@ -40,11 +39,7 @@ impl Surveyor<'_> {
                     self.stop.check()?;
                     Ok(self.manifest(digest, must_be_manifests))
                 };
-                let reads: Vec<Read> = self
-                    .store
-                    .pool
-                    .install(|| digests.par_iter().map(read).collect::<Result<_, Interrupted>>())?;
-                for (id, read) in part.iter().zip(reads) {
+                for (id, read) in part.iter().zip(self.store.each(&digests, read)?) {
                     let state = match read {
                         Read::Document(document) => {
                             references.insert(*id, &document, &mut self.all_digests());
