@@ -27,31 +27,38 @@ pub struct Applied {
     pub problems: Vec<Problem>,
 }
 
+impl Applied {
+    fn fail(&mut self, place: &Place, why: String) {
+        self.problems.push(told(place, Severity::Error, Code::ActionFailed, why));
+        self.failed.push(place.clone());
+    }
+}
+
 /// Takes things away. `expected` is sorted by place.
 ///
 /// # Errors
 /// [`Interrupted`] when a stop was asked for; what was taken stays in the trash, and the next sweep
 /// puts it back.
-pub fn take(batch: &Batch<'_>, expected: Vec<Expected>, stop: &Stop) -> Result<Applied, Interrupted> {
+pub fn take(batch: &Batch<'_>, mut expected: Vec<Expected>, stop: &Stop) -> Result<Applied, Interrupted> {
     let mut applied = Applied::default();
-    let taken = batch.take(&expected, stop);
-    for (expected, taken) in expected.into_iter().zip(taken) {
-        match taken {
-            Taken::Moved => applied.taken.push(expected),
-            Taken::Gone | Taken::NotTried => {}
+    let mut taken = batch.take(&expected, stop)?.into_iter();
+    expected.retain(|Expected { place, .. }| {
+        match taken.next().unwrap_or(Taken::Gone) {
+            Taken::Moved => return true,
+            Taken::Gone => {}
             Taken::Changed(why) => {
-                applied.problems.push(told(&expected.place, Severity::Note, Code::ChangedMeanwhile, why));
-                applied.changed.push(expected.place);
+                applied.problems.push(told(place, Severity::Note, Code::ChangedMeanwhile, why));
+                applied.changed.push(place.clone());
             }
-            Taken::Failed(ref why) | Taken::Stuck(ref why) => {
-                applied.is_stuck |= matches!(taken, Taken::Stuck(_));
-                let why = why.clone();
-                applied.problems.push(told(&expected.place, Severity::Error, Code::ActionFailed, why));
-                applied.failed.push(expected.place);
+            Taken::Failed(why) => applied.fail(place, why),
+            Taken::Stuck(why) => {
+                applied.is_stuck = true;
+                applied.fail(place, why);
             }
         }
-    }
-    stop.check()?;
+        false
+    });
+    applied.taken = expected;
     Ok(applied)
 }
 
@@ -73,7 +80,7 @@ pub struct Rescue {
 ///
 /// `companions` are the companion tags among what was taken, each with its image.
 pub fn needed_back(
-    taken: &[Expected],
+    taken: &[&Expected],
     companions: &[(Place, Digest)],
     look: &Look,
     inventory: &Inventory,
@@ -140,7 +147,7 @@ struct Companion<'a> {
 struct Companions<'a>(HashMap<&'a RepoName, Vec<Companion<'a>>>);
 
 impl<'a> Companions<'a> {
-    fn of(taken: &'a [Expected], companions: &[(Place, Digest)], inventory: &Inventory) -> Self {
+    fn of(taken: &[&'a Expected], companions: &[(Place, Digest)], inventory: &Inventory) -> Self {
         let mut found: HashMap<&RepoName, Vec<Companion<'_>>> = HashMap::new();
         for Expected { place, link } in taken {
             let at = companions.binary_search_by(|(companion, _)| companion.cmp(place));

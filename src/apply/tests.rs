@@ -63,7 +63,7 @@ fn back(repositories: &[Repository<Digest>], problems: Vec<Problem>) -> Vec<Stri
         inventory.digests.intern(&digest(name));
     }
     let look = Look { repositories: inventory.repositories.clone(), problems };
-    let back = needed_back(&taken, &[], &look, &inventory);
+    let back = needed_back(&taken.iter().collect::<Vec<_>>(), &[], &look, &inventory);
     let short = |place: &Place| {
         let name = names.iter().find(|name| *place == revision(place.repository().as_str(), name));
         match place {
@@ -144,7 +144,7 @@ fn a_companion_tag_comes_back_with_its_image_and_brings_its_own() {
             inventory.digests.intern(&digest(name));
         }
         let look = Look { repositories: inventory.repositories.clone(), problems: Vec::new() };
-        let back = needed_back(&taken, &companions, &look, &inventory);
+        let back = needed_back(&taken.iter().collect::<Vec<_>>(), &companions, &look, &inventory);
         back.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(back(&["index"], &[], false), ["a:image.sig", "a:sig.sig"]);

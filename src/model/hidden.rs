@@ -1,5 +1,6 @@
 //! What is hidden from the registry until a second look permits deleting it.
 
+use std::collections::HashMap;
 use std::num::NonZero;
 
 use jiff::Timestamp;
@@ -15,6 +16,9 @@ pub struct Hidden {
     pub blobs: Vec<Id>,
     /// The repositories that the links are in.
     pub repositories: Vec<RepoName>,
+    /// The blobs of links that are filed under another digest of theirs: by the position of the repository, and by that
+    /// digest.
+    pub aliases: HashMap<(u32, Id), Id>,
 }
 
 /// A file that is hidden, or is to be.
@@ -33,8 +37,6 @@ pub struct HiddenLink {
     pub repository: u32,
     /// What it is filed under: the blob, or another digest of it.
     pub layer: Id,
-    /// The blob that it leads to.
-    pub blob: Id,
     /// When it was last written; `None` for a directory without a link.
     pub written: Option<Stamp>,
 }
@@ -63,6 +65,11 @@ impl Hidden {
         self.links.len() + self.blobs.len()
     }
 
+    /// The blob that a link leads to.
+    pub fn blob(&self, link: &HiddenLink) -> Id {
+        self.aliases.get(&(link.repository, link.layer)).copied().unwrap_or(link.layer)
+    }
+
     /// Where a link is.
     pub fn place(&self, digests: &Digests, link: &HiddenLink) -> Place {
         Place::Layer(self.repositories[link.repository as usize].clone(), digests.get(link.layer))
@@ -77,6 +84,14 @@ impl Hidden {
         links.chain(self.blobs.iter().map(|blob| HiddenFile::Blob(digests.get(*blob))))
     }
 
+    /// Keeps those for which an answer, in the order of [`Hidden::files`], is `true`.
+    pub fn retain(&mut self, answers: &[bool]) {
+        let mut answers = answers.iter().copied();
+        let mut is_kept = || answers.next().unwrap_or(false);
+        self.links.retain(|_| is_kept());
+        self.blobs.retain(|_| is_kept());
+    }
+
     /// Splits off those for which an answer, in the order of [`Hidden::files`], is `true`.
     #[must_use]
     pub fn split_off(&mut self, answers: &[bool]) -> Self {
@@ -84,6 +99,6 @@ impl Hidden {
         let mut is_chosen = || answers.next().unwrap_or(false);
         let links = self.links.extract_if(.., |_| is_chosen()).collect();
         let blobs = self.blobs.extract_if(.., |_| is_chosen()).collect();
-        Self { links, blobs, repositories: self.repositories.clone() }
+        Self { links, blobs, repositories: self.repositories.clone(), aliases: self.aliases.clone() }
     }
 }

@@ -199,6 +199,11 @@ impl Inventory {
         Place::Revision(name.clone(), self.digest(revision.manifest))
     }
 
+    /// Where a layer link is: of a repository, by its position, and what it is filed under.
+    pub fn layer_link(&self, repository: u32, layer: Id) -> Place {
+        Place::Layer(self.repositories[repository as usize].name.clone(), self.digest(layer))
+    }
+
     /// The revision at a place, if that is one of a repository that is known.
     pub fn revision(&self, place: &Place) -> Option<Revision> {
         let Place::Revision(name, digest) = place else { return None };

@@ -51,7 +51,12 @@ impl Sizes {
 
     fn entry(&mut self, blob: Id) -> &mut u64 {
         let Some(slot) = blob.slot() else { return self.others.entry(blob).or_insert(UNKNOWN) };
-        if self.known.len() <= slot {
+        let length = self.known.len();
+        if slot >= length {
+            if slot >= self.known.capacity() {
+                // Doubling would set aside for a great store as much again as it needs.
+                self.known.reserve_exact((slot + 1 - length).max(length / 8));
+            }
             self.known.resize(slot + 1, UNKNOWN);
         }
         &mut self.known[slot]

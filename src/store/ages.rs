@@ -4,7 +4,7 @@ use std::io;
 
 use jiff::Timestamp;
 
-use super::io::{Attributes, Kind};
+use super::io::{Attributes, Dir, Kind};
 use super::links::{self, Link};
 use super::scan::unreadable;
 use super::{Store, layout};
@@ -90,25 +90,18 @@ impl Store {
         places: impl IntoIterator<Item = Place>,
         stop: &Stop,
     ) -> Result<Vec<LinkAge>, Interrupted> {
-        let mut odd = Vec::new();
-        let looked = self.by_parent(places, |dir, place: &Place| {
+        let written = |dir: Result<&Dir, &io::Error>, place: &Place| {
             stop.check()?;
             let stat = dir.ok().and_then(|dir| self.io.stat(dir, &layout::link(place)).ok());
-            Ok(match stat.filter(|link| is_as_long_as_a_link(place, link)) {
-                Some(link) => Ok(link.modified),
-                None => Err(place.clone()),
-            })
+            Ok(stat.filter(|link| is_as_long_as_a_link(place, link)).map(|link| link.modified))
+        };
+        let (mut ages, mut odd) = (Vec::new(), Vec::new());
+        self.each_by_parent(places, written, |place, written| {
+            if written.is_none() {
+                odd.push((ages.len(), place));
+            }
+            ages.push(written.map_or(LinkAge::Gone, LinkAge::Written));
         })?;
-        let mut ages: Vec<LinkAge> = Vec::with_capacity(looked.len());
-        for (at, looked) in looked.into_iter().enumerate() {
-            ages.push(match looked {
-                Ok(written) => LinkAge::Written(written),
-                Err(place) => {
-                    odd.push((at, place));
-                    LinkAge::Gone
-                }
-            });
-        }
         let closer = self.link_ages(odd.iter().map(|(_, place)| place.clone()), stop)?;
         for ((at, _), age) in odd.into_iter().zip(closer) {
             ages[at] = age;
@@ -125,14 +118,13 @@ impl Store {
         places: impl IntoIterator<Item = Place>,
         stop: &Stop,
     ) -> Result<Vec<Place>, Interrupted> {
-        let is_dead = |dir: Result<&super::Dir, &io::Error>, place: &Place| {
+        let is_good = |dir: Result<&Dir, &io::Error>, place: &Place| {
             stop.check()?;
             let stat = dir.ok().and_then(|dir| self.io.stat(dir, &layout::link(place)).ok());
-            let is_good = stat.is_some_and(|link| is_as_long_as_a_link(place, &link));
-            Ok((!is_good).then(|| place.clone()))
+            Ok(stat.is_some_and(|link| is_as_long_as_a_link(place, &link)))
         };
         let mut dead = Vec::new();
-        self.parts_by_parent(places, is_dead, |part| dead.extend(part.into_iter().flatten()))?;
+        self.each_by_parent(places, is_good, |place, is_good| dead.extend((!is_good).then_some(place)))?;
         Ok(dead)
     }
 
@@ -163,20 +155,21 @@ impl Store {
         Ok(doubts.collect())
     }
 
-    /// When links were last written: one stat each. `None` when there is no link; what cannot be
-    /// looked at counts as just written, which keeps, and is told.
+    /// When links were last written, handed on with whatever stands for each of them: one stat each. `None` when there
+    /// is no link; what cannot be looked at counts as just written, which keeps, and is told.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
-    pub fn link_times(
+    pub fn link_times<T: Sync>(
         &self,
-        places: impl IntoIterator<Item = Place>,
+        links: impl IntoIterator<Item = (T, Place)>,
         stop: &Stop,
-    ) -> Result<(Vec<Option<Timestamp>>, Vec<Problem>), Interrupted> {
+        mut take: impl FnMut(T, Option<Timestamp>),
+    ) -> Result<Vec<Problem>, Interrupted> {
         let problem = |path: String, place: &Place, error: &io::Error| {
             (Some(Timestamp::MAX), Some(Box::new(unreadable(path.as_ref(), Some(place.repository()), error))))
         };
-        let looked = self.by_parent(places, |dir, place| {
+        let time = |dir: Result<&Dir, &io::Error>, (_, place): &(T, Place)| {
             stop.check()?;
             let dir = match dir {
                 Ok(dir) => dir,
@@ -190,9 +183,13 @@ impl Store {
                     problem(format!("{}/{}", layout::parent(place), layout::link(place)), place, &error)
                 }
             })
+        };
+        let mut problems = Vec::new();
+        self.each_by_parent(links, time, |(it, _), (written, problem)| {
+            problems.extend(problem.map(|problem| *problem));
+            take(it, written);
         })?;
-        let (times, problems): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
-        Ok((times, problems.into_iter().flatten().map(|problem| *problem).collect()))
+        Ok(problems)
     }
 
     /// Ages and sizes of blobs: two stats each. A blob that is gone has no entry, and a directory

@@ -2,12 +2,11 @@
 
 use std::io;
 
-use rayon::prelude::*;
 use rustix::io::Errno;
 
 use super::io::Dir;
 use super::links::{self, Link};
-use super::seats::Seated as _;
+use super::seats::again;
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Expected, Place, Problem};
 use crate::stop::{Interrupted, Stop};
@@ -25,8 +24,6 @@ pub enum Taken {
     Failed(String),
     /// It is in the trash and should not be, and could not be put back.
     Stuck(String),
-    /// A stop was asked for before its turn.
-    NotTried,
 }
 
 /// One sweep's part of the trash.
@@ -55,40 +52,24 @@ impl Batch<'_> {
     /// Takes things away, each by one rename, checked just before and again in the trash.
     ///
     /// `expected` is sorted by place. The answers come in the same order.
-    pub fn take(&self, expected: &[Expected], stop: &Stop) -> Vec<Taken> {
-        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| a.place.is_beside(&b.place)).collect();
-        let take_group = |group: &&[Expected]| -> Vec<Taken> {
-            if stop.check().is_err() {
-                return group.iter().map(|_| Taken::NotTried).collect();
-            }
-            let parent = layout::parent(&group[0].place);
-            let opened = self.store.io.open_dir(&self.store.root, &parent).and_then(|from| {
-                let to = self.pending_parent(&group[0].place);
-                self.store.make_room_and_dirs(self.lock, &to)?;
-                Ok((from, self.store.io.open_dir(&self.lock.dir, &to)?))
-            });
-            match opened {
-                Ok((from, to)) => group
-                    .par_iter()
-                    .map(|expected| {
-                        if stop.check().is_err() {
-                            return Taken::NotTried;
-                        }
-                        self.take_one(&from, &to, expected)
-                    })
-                    .collect(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    group.iter().map(|_| Taken::Gone).collect()
-                }
-                Err(error) => group.iter().map(|_| Taken::Failed(error.to_string())).collect(),
-            }
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for; the next sweep puts back what is in the trash then.
+    pub fn take(&self, expected: &[Expected], stop: &Stop) -> Result<Vec<Taken>, Interrupted> {
+        let open = |Expected { place, .. }: &Expected| {
+            let from = self.store.io.open_dir(&self.store.root, &layout::parent(place))?;
+            let to = self.pending_parent(place);
+            self.store.make_room_and_dirs(self.lock, &to)?;
+            Ok::<_, io::Error>((from, self.store.io.open_dir(&self.lock.dir, &to)?))
         };
-        self.store
-            .pool
-            .install(|| groups.par_iter().map(take_group).collect::<Vec<_>>())
-            .into_iter()
-            .flatten()
-            .collect()
+        self.store.each_beside(expected, open, |opened, expected| {
+            stop.check()?;
+            Ok(match opened {
+                Ok((from, to)) => self.take_one(from, to, expected),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Taken::Gone,
+                Err(error) => Taken::Failed(error.to_string()),
+            })
+        })
     }
 
     fn take_one(&self, from: &Dir, to: &Dir, expected: &Expected) -> Taken {
@@ -127,23 +108,18 @@ impl Batch<'_> {
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
     pub fn recheck(&self, expected: &[Expected], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
-        let groups: Vec<&[Expected]> = expected.chunk_by(|a, b| a.place.is_beside(&b.place)).collect();
-        let group = |group: &&[Expected]| -> Result<Vec<io::Result<bool>>, Interrupted> {
+        let open = |it: &Expected| self.store.io.open_dir(&self.lock.dir, &self.pending_parent(&it.place));
+        self.store.each_beside(expected, open, |dir, expected| {
             stop.check()?;
-            let dir = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(&group[0].place));
-            let look = |expected| match &dir {
+            Ok(match dir {
                 Ok(dir) => match self.check(dir, expected) {
                     Checked::AsExpected => Ok(true),
                     Checked::Gone | Checked::Differs(_) => Ok(false),
                     Checked::Unreadable(why) => Err(io::Error::other(why)),
                 },
-                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-            };
-            Ok(group.par_iter().map(look).collect())
-        };
-        let checked: Vec<Vec<io::Result<bool>>> =
-            self.store.pool.install(|| groups.par_iter().map(group).collect::<Result<_, Interrupted>>())?;
-        Ok(checked.into_iter().flatten().collect())
+                Err(error) => Err(again(error)),
+            })
+        })
     }
 
     /// Puts things back where they belong: `true` when it is back, `false` when newer content is in
@@ -153,36 +129,25 @@ impl Batch<'_> {
     /// [`Interrupted`] when a stop was asked for; what is still in the trash is put back by the next
     /// sweep.
     pub fn put_back(&self, places: &[Place], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
-        let groups: Vec<&[Place]> = places.chunk_by(Place::is_beside).collect();
-        let group = |group: &&[Place]| -> Result<Vec<io::Result<bool>>, Interrupted> {
-            stop.check()?;
-            let parent = layout::parent(&group[0]);
-            let open = || {
-                let from = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(&group[0]))?;
-                let to = match self.store.io.open_dir(&self.store.root, &parent) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        mutate::make_dirs(&self.store.io, &self.store.root, &parent)?;
-                        self.store.io.open_dir(&self.store.root, &parent)?
-                    }
-                    opened => opened?,
-                };
-                Ok::<_, io::Error>((from, to))
-            };
-            Ok(match open() {
-                Ok((from, to)) => group
-                    .par_iter()
-                    .map(|place| put_back_one(self.store, &from, &to, &layout::file_name(place)))
-                    .collect(),
-                Err(error) => {
-                    group.iter().map(|_| Err(io::Error::new(error.kind(), error.to_string()))).collect()
+        let open = |place: &Place| {
+            let parent = layout::parent(place);
+            let from = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(place))?;
+            let to = match self.store.io.open_dir(&self.store.root, &parent) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    mutate::make_dirs(&self.store.io, &self.store.root, &parent)?;
+                    self.store.io.open_dir(&self.store.root, &parent)?
                 }
-            })
+                opened => opened?,
+            };
+            Ok::<_, io::Error>((from, to))
         };
-        let done: Vec<_> = self
-            .store
-            .pool
-            .install(|| groups.par_iter().map(group).collect::<Result<Vec<_>, Interrupted>>())?;
-        Ok(done.into_iter().flatten().collect())
+        self.store.each_beside(places, open, |opened, place| {
+            stop.check()?;
+            Ok(match opened {
+                Ok((from, to)) => put_back_one(self.store, from, to, &layout::file_name(place)),
+                Err(error) => Err(again(error)),
+            })
+        })
     }
 
     /// The second look was taken: from here on, what is left in the batch is only deleted.

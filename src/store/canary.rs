@@ -117,7 +117,7 @@ impl Store {
         let trash = self.io.open_dir(&lock.dir, &path)?;
         mutate::rename_dir(&self.io, from, name, &trash, new_name)?;
         drop(trash);
-        mutate::remove_trash(&self.io, &lock.dir, &path, &Stop::default())
+        self.remove_tree(&lock.dir, &path, &Stop::default())
     }
 
     fn has(&self, path: &str) -> io::Result<bool> {

@@ -17,7 +17,7 @@
 use std::io;
 
 use super::io::Dir;
-use super::seats::Seated as _;
+use super::seats::{Seated as _, again};
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Digests, Hidden, HiddenFile, Problem, Stamp};
 use crate::stop::{Interrupted, Stop};
@@ -137,7 +137,7 @@ impl Store {
         let mut deleted = self.delete_hidden(lock, files.files(digests), stop)?;
         if deleted.problems.is_empty() {
             let path = format!("{}/{batch}", layout::CONDEMNED);
-            let emptied = mutate::remove_trash(&self.io, &lock.dir, &path, stop);
+            let emptied = self.remove_tree(&lock.dir, &path, stop);
             deleted.problems.extend(emptied.err().map(|error| Problem::of_failed_step(path, &error)));
         }
         Ok(Ok(deleted))
@@ -149,7 +149,7 @@ impl Store {
     /// Whatever the system says; then the next sweep looks after it.
     pub fn give_up_batch(&self, lock: &StoreLock, batch: &str) -> io::Result<()> {
         let path = format!("{}/{batch}", layout::PENDING);
-        mutate::remove_trash(&self.io, &lock.dir, &path, &Stop::default())
+        self.remove_tree(&lock.dir, &path, &Stop::default())
     }
 
     /// Deletes hidden files, and the directories that this leaves empty: what is gone with its directory is done.
@@ -179,17 +179,19 @@ impl Store {
         hidden: &Hidden,
         stop: &Stop,
     ) -> Result<Done, Interrupted> {
-        let links = hidden.files(digests).take(hidden.links.len());
-        let (looked, problems) =
-            self.at_files(links, stop, |dir, name, file| match self.io.stat(dir, &unseen(name, file)) {
-                Ok(link) => Ok(Some(Stamp::from(link.modified))),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
-            })?;
-        let is_new = |(looked, link): (Option<Option<_>>, &crate::model::HiddenLink)| {
-            looked.is_none_or(|written| written.is_some() && written != link.written)
+        let written = |dir: &Dir, name: &str, file: &str| match self.io.stat(dir, &unseen(name, file)) {
+            Ok(link) => Ok(Some(Stamp::from(link.modified))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         };
-        Ok(Done { done: looked.into_iter().zip(&hidden.links).map(is_new).collect(), problems })
+        let mut of_before = hidden.links.iter().map(|link| link.written);
+        let mut done = Vec::with_capacity(hidden.links.len());
+        let problems =
+            self.at_files(hidden.files(digests).take(hidden.links.len()), stop, written, |written| {
+                let before = of_before.next().flatten();
+                done.push(written.is_none_or(|now| now.is_some() && now != before));
+            })?;
+        Ok(Done { done, problems })
     }
 
     fn at_each(
@@ -198,18 +200,21 @@ impl Store {
         stop: &Stop,
         act: impl Fn(&Dir, &str, &str) -> io::Result<bool> + Sync,
     ) -> Result<Done, Interrupted> {
-        let (done, problems) = self.at_files(files, stop, act)?;
-        Ok(Done { done: done.into_iter().map(|done| done == Some(true)).collect(), problems })
+        let mut done = Vec::new();
+        let problems = self.at_files(files, stop, act, |of_it| done.push(of_it == Some(true)))?;
+        Ok(Done { done, problems })
     }
 
-    /// Does something to each file, named by its directory and its own name in the open directory above.
+    /// Does something to each file, named by its directory and its own name in the open directory above, and hands on
+    /// what came of it; none where it went wrong.
     fn at_files<T: Send>(
         &self,
         files: impl IntoIterator<Item = HiddenFile>,
         stop: &Stop,
         act: impl Fn(&Dir, &str, &str) -> io::Result<T> + Sync,
-    ) -> Result<(Vec<Option<T>>, Vec<Problem>), Interrupted> {
-        let looked = self.by_parent(files, |dir, file: &HiddenFile| {
+        mut done: impl FnMut(Option<T>),
+    ) -> Result<Vec<Problem>, Interrupted> {
+        let act = |dir: Result<&Dir, &io::Error>, file: &HiddenFile| {
             stop.check()?;
             let (name, kind) = match file {
                 HiddenFile::Blob(digest) => (digest.hex(), layout::DATA),
@@ -217,17 +222,18 @@ impl Store {
             };
             let done = match dir {
                 Ok(dir) => act(dir, &name, kind),
-                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+                Err(error) => Err(again(error)),
             };
             Ok(done.map_err(|error| {
                 let path = layout::told(&format!("{}/{name}/{kind}", file.parent()));
                 Box::new(Problem::of_failed_step(path, &error))
             }))
-        })?;
+        };
         let mut problems = Vec::new();
-        let mut told = |problem: Box<Problem>| problems.push(*problem);
-        let done = looked.into_iter().map(|looked| looked.map_err(&mut told).ok()).collect();
-        Ok((done, problems))
+        self.each_by_parent(files, act, |_, of_it| {
+            done(of_it.map_err(|problem: Box<Problem>| problems.push(*problem)).ok());
+        })?;
+        Ok(problems)
     }
 }
 

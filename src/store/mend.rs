@@ -153,7 +153,7 @@ impl Store {
             mutate::rename_dir(&self.io, &to, id, &from, id)?;
             return Ok(false);
         }
-        mutate::remove_trash(&self.io, &to, id, stop)?;
+        self.remove_tree(&to, id, stop)?;
         self.tidy(lock, run, &uploads)?;
         Ok(true)
     }

@@ -22,6 +22,7 @@ mod mutate;
 mod pin;
 mod quiet;
 mod references;
+mod remove_tree;
 mod reserve;
 mod scaffold;
 mod scan;

@@ -9,12 +9,10 @@ use std::fs::File;
 use std::io::{self, Write as _};
 
 use jiff::Timestamp;
-use rayon::prelude::*;
 use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
-use super::io::{Attributes, Dir, Io, Kind, Op};
-use crate::stop::Stop;
+use super::io::{Attributes, Dir, Io, Op};
 
 const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -82,23 +80,6 @@ pub(super) fn remove_empty_dir(io: &Io, dir: &Dir, path: &str) -> io::Result<boo
             _ => Err(error),
         },
     }
-}
-
-/// Removes a tree of the trash, its entries at the same time. What is left when a stop is asked for
-/// is for the next sweep.
-pub(super) fn remove_trash(io: &Io, dir: &Dir, name: &str, stop: &Stop) -> io::Result<()> {
-    let tree = match io.open_dir(dir, name) {
-        Ok(tree) => tree,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    io.list(&tree)?.into_par_iter().try_for_each(|entry| match (stop.check(), entry.kind) {
-        (Err(_), _) => Ok(()),
-        (Ok(()), Kind::Dir) => remove_trash(io, &tree, &entry.name, stop),
-        (Ok(()), Kind::File | Kind::Other) => remove_file(io, &tree, &entry.name),
-    })?;
-    drop(tree);
-    remove_empty_dir(io, dir, name).map(drop)
 }
 
 fn remove_file(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {

@@ -70,7 +70,7 @@ impl Store {
             }
         }
         drop(trash);
-        mutate::remove_trash(&self.io, &lock.dir, &path, &Stop::default())
+        self.remove_tree(&lock.dir, &path, &Stop::default())
     }
 
     /// Makes both directories in the trash and renames them into place, so that neither is ever there

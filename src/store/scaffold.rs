@@ -10,6 +10,7 @@ use std::io;
 
 use jiff::Timestamp;
 
+use super::seats::again;
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Digest, Place, RepoName};
 use crate::stop::{Interrupted, Stop};
@@ -148,7 +149,7 @@ impl Store {
             stop.check()?;
             Ok(match dir {
                 Ok(dir) => mutate::remove_empty_dir(&self.io, dir, &layout::file_name(place)),
-                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+                Err(error) => Err(again(error)),
             })
         })
     }

@@ -3,11 +3,11 @@
 use std::io;
 
 use super::{Dir, PART, Store, layout};
-use crate::model::{HiddenFile, Place};
+use crate::model::{Expected, HiddenFile, Place};
 use crate::stop::Interrupted;
 
-/// How many directories are open together; a process may have 1024 files open where nobody set another limit.
-const DIRS_AT_ONCE: usize = 256;
+/// In how many directories at once something is done; a process may have 1024 files open where nobody set another limit.
+const DIRS_AT_ONCE: usize = 128;
 
 /// Something in a directory of the registry's tree.
 pub(super) trait Seated: Sync {
@@ -55,6 +55,26 @@ impl Seated for HiddenFile {
     }
 }
 
+impl Seated for Expected {
+    fn parent(&self) -> String {
+        self.place.parent()
+    }
+
+    fn is_beside(&self, other: &Self) -> bool {
+        self.place.is_beside(&other.place)
+    }
+}
+
+impl<T: Sync> Seated for (T, Place) {
+    fn parent(&self) -> String {
+        self.1.parent()
+    }
+
+    fn is_beside(&self, other: &Self) -> bool {
+        self.1.is_beside(&other.1)
+    }
+}
+
 impl Store {
     /// Runs something on each thing, a part of them at a time; those beside each other should follow each other.
     pub(super) fn by_parent<S: Seated, T: Send>(
@@ -64,16 +84,16 @@ impl Store {
     ) -> Result<Vec<T>, Interrupted> {
         let things = things.into_iter();
         let mut done = Vec::with_capacity(things.size_hint().0);
-        self.parts_by_parent(things, act, |mut part| done.append(&mut part))?;
+        self.each_by_parent(things, act, |_, of_it| done.push(of_it))?;
         Ok(done)
     }
 
-    /// The same, with what came of each part handed on at once: there may be a million things.
-    pub(super) fn parts_by_parent<S: Seated, T: Send>(
+    /// The same, with what came of each thing handed on part by part: there may be a million of them.
+    pub(super) fn each_by_parent<S: Seated, T: Send>(
         &self,
         things: impl IntoIterator<Item = S>,
         act: impl Fn(Result<&Dir, &io::Error>, &S) -> Result<T, Interrupted> + Sync,
-        mut done: impl FnMut(Vec<T>),
+        mut done: impl FnMut(S, T),
     ) -> Result<(), Interrupted> {
         let mut things = things.into_iter();
         loop {
@@ -81,24 +101,33 @@ impl Store {
             if part.is_empty() {
                 return Ok(());
             }
-            done(self.part_by_parent(&part, &act)?);
+            let find = |thing: &S| self.io.find_dir(&self.root, &thing.parent());
+            let of_each = self.each_beside(&part, find, |dir, thing| act(dir.as_ref(), thing))?;
+            part.into_iter().zip(of_each).for_each(|(thing, of_it)| done(thing, of_it));
         }
     }
 
-    fn part_by_parent<S: Seated, T: Send>(
+    /// Runs something on each thing, with what was opened for it and for those beside it.
+    pub(super) fn each_beside<S: Seated, D: Send + Sync, T: Send>(
         &self,
         things: &[S],
-        act: &(impl Fn(Result<&Dir, &io::Error>, &S) -> Result<T, Interrupted> + Sync),
+        open: impl Fn(&S) -> D + Sync,
+        act: impl Fn(&D, &S) -> Result<T, Interrupted> + Sync,
     ) -> Result<Vec<T>, Interrupted> {
         let groups: Vec<&[S]> = things.chunk_by(S::is_beside).collect();
         let mut done = Vec::with_capacity(things.len());
         for groups in groups.chunks(DIRS_AT_ONCE) {
-            let dirs = self.each(groups, |group| Ok(self.io.find_dir(&self.root, &group[0].parent())))?;
-            let beside = groups.iter().zip(&dirs);
-            let seated: Vec<(&io::Result<Dir>, &S)> =
-                beside.flat_map(|(group, dir)| group.iter().map(move |thing| (dir, thing))).collect();
-            done.append(&mut self.each(&seated, |(dir, thing)| act(dir.as_ref(), thing))?);
+            let opened = self.each(groups, |group| Ok(open(&group[0])))?;
+            let beside = groups.iter().zip(&opened);
+            let seated: Vec<(&D, &S)> =
+                beside.flat_map(|(group, opened)| group.iter().map(move |thing| (opened, thing))).collect();
+            done.append(&mut self.each(&seated, |(opened, thing)| act(opened, thing))?);
         }
         Ok(done)
     }
+}
+
+/// An error again, for each of those beside each other.
+pub(super) fn again(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }

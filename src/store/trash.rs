@@ -11,11 +11,8 @@
 
 use std::io;
 
-use rayon::prelude::*;
-
 use super::io::Kind;
-use super::seats::Seated as _;
-use super::{Store, StoreLock, layout, mutate};
+use super::{Store, StoreLock, layout};
 use crate::model::{Code, Place, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
@@ -115,8 +112,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes one condemned batch, its repositories at the same time. What it hides goes first, since the lists of
-    /// that go with it.
+    /// Deletes one condemned batch. What it hides goes first, since the lists of that go with it.
     fn empty_trash(
         &self,
         lock: &StoreLock,
@@ -124,29 +120,18 @@ impl Store {
         problems: &mut Vec<Problem>,
         stop: &Stop,
     ) -> Result<io::Result<()>, Interrupted> {
-        let mut found = Found::default();
-        if let Err(error) = self.find_places(lock, path, "", &mut found) {
-            return Ok(Err(error));
-        }
-        let Found { mut places, lists, .. } = found;
+        let entries = match self.io.open_dir(&lock.dir, path).and_then(|dir| self.io.list(&dir)) {
+            Ok(entries) => entries,
+            Err(error) => return Ok(Err(error)),
+        };
+        let lists = entries.into_iter().filter(|entry| layout::is_journal(&entry.name));
+        let lists: Vec<String> = lists.map(|entry| format!("{path}/{}", entry.name)).collect();
         let troubles = problems.len();
         self.delete_listed(lock, &lists, problems, stop)?;
         if problems.len() > troubles {
             return Ok(Ok(()));
         }
-        places.sort_unstable();
-        let groups: Vec<&[Place]> = places.chunk_by(Place::is_beside).collect();
-        let group = |group: &&[Place]| -> io::Result<()> {
-            let dir = self.io.open_dir(&lock.dir, &format!("{path}/{}", layout::parent(&group[0])))?;
-            group.par_iter().try_for_each(|place| match stop.check() {
-                Ok(()) => mutate::remove_trash(&self.io, &dir, &layout::file_name(place), stop),
-                Err(_) => Ok(()),
-            })
-        };
-        let emptied = self.pool.install(|| {
-            groups.par_iter().try_for_each(group)?;
-            mutate::remove_trash(&self.io, &lock.dir, path, stop)
-        });
+        let emptied = self.remove_tree(&lock.dir, path, stop);
         stop.check()?;
         Ok(emptied)
     }

@@ -57,7 +57,8 @@ impl Sweep<'_> {
         let inventory = plan::without(inventory, &tags.taken);
         self.lap("tags");
 
-        let plan = self.plan_revisions(&inventory, &named)?;
+        let mut plan = self.plan_revisions(&inventory, &named)?;
+        drop(named);
         let mut empty = self.empty_repositories(&inventory, &plan)?;
         // A registry that remembers blobs believes in these layer links, too.
         if !empty.is_empty() && self.probe(lock, &inventory)?.is_some() {
@@ -67,7 +68,7 @@ impl Sweep<'_> {
         self.remove_empty_revisions(lock, &inventory, &hollow)?;
         self.remove_empty_revisions(lock, &inventory, &plan.empty)?;
         let inventory = plan::without_revisions(inventory, plan.empty.iter().copied());
-        let expected = plan::expected(&inventory, &plan.remove);
+        let expected = plan::expected(&inventory, &std::mem::take(&mut plan.remove));
         self.own_touches.add(expected.iter().map(|expected| &expected.place));
         self.begin("taking manifests away", expected.len());
         let mut revisions = apply::take(&batch, expected, self.stop)?;
@@ -82,9 +83,10 @@ impl Sweep<'_> {
         self.lap("manifests");
 
         let is_stuck = tags.is_stuck || revisions.is_stuck || links.is_stuck;
-        let mut taken = tags.taken;
-        taken.append(&mut revisions.taken);
-        taken.append(&mut links.taken);
+        // To the most of them: a second copy of a million would be felt.
+        let mut taken = revisions.taken;
+        taken.extend(tags.taken);
+        taken.extend(links.taken);
         let has_waited = !taken.is_empty() || is_stuck;
         let removed = self.holds_for_undo().then(|| outcomes.removed_tags(&lacked));
         let settled =

@@ -43,10 +43,12 @@ impl Sweep<'_> {
             let untagged = repository.revisions.iter().copied().filter(move |it| !tagged.contains(it));
             untagged.map(move |manifest| Revision { repository: at, manifest })
         });
-        let revisions: Vec<Revision> = untagged.collect();
-        let places = revisions.iter().map(|revision| inventory.place(*revision));
-        let (times, problems) = self.store.link_times(places, self.stop)?;
+        let mut hollow = Vec::new();
+        let links = untagged.map(|revision| (revision, inventory.place(revision)));
+        let problems = self.store.link_times(links, self.stop, |revision, at| {
+            hollow.extend(at.is_none().then_some(revision));
+        })?;
         self.findings.extend(problems);
-        Ok(revisions.into_iter().zip(times).filter(|(_, at)| at.is_none()).map(|(it, _)| it).collect())
+        Ok(hollow)
     }
 }

@@ -34,16 +34,16 @@ impl Sweep<'_> {
     ) -> Result<Run, Interrupted> {
         let batch = format!("{}-blobs", self.id);
         let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
-        let mut all = native::to_hide(inventory, due, std::mem::take(&mut reclaim.links));
-        self.begin("hiding blobs and layer links", all.len());
-        let mut hid = self.store.hide(lock, &batch, &inventory.digests, &all, self.stop)?;
+        let mut hidden = native::to_hide(inventory, due, std::mem::take(&mut reclaim.links));
+        self.begin("hiding blobs and layer links", hidden.len());
+        let mut hid = self.store.hide(lock, &batch, &inventory.digests, &hidden, self.stop)?;
         self.findings.append(&mut hid.problems);
         // A directory without a link has nothing to hide, and goes with the others.
-        for (done, link) in hid.done.iter_mut().zip(&all.links) {
+        for (done, link) in hid.done.iter_mut().zip(&hidden.links) {
             *done |= link.written.is_none();
         }
-        let mut hidden = all.split_off(&hid.done);
-        drop(all);
+        hidden.retain(&hid.done);
+        drop(hid);
         self.lap("hide");
         let mut run = Run {
             gone: Vec::new(),
@@ -121,12 +121,10 @@ impl Sweep<'_> {
     }
 
     fn needed_back(&mut self, look: &Inventory, hidden: &Hidden) -> Result<Vec<bool>, Interrupted> {
-        let places = native::links_to_hidden(hidden, look);
-        let (times, problems) =
-            self.store.link_times(places.iter().map(|(_, place)| place.clone()), self.stop)?;
+        let links = native::links_to_hidden(hidden, look);
+        let mut linked: Vec<Id> = Vec::new();
+        let problems = self.store.link_times(links, self.stop, |blob, at| linked.extend(at.map(|_| blob)))?;
         self.findings.extend(problems);
-        let linked = places.iter().zip(times).filter_map(|((blob, _), at)| at.map(|_| *blob));
-        let mut linked: Vec<Id> = linked.collect();
         linked.sort_unstable();
         let written = self.store.written_while_hidden(&look.digests, hidden, self.stop)?;
         self.findings.extend(written.problems);

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::hollow::Hollow;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
 use crate::gc::native;
-use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Place, Revision, Stamp};
+use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Revision, Stamp};
 use crate::plan::Blobs;
 use crate::stop::{Interrupted, Length};
 use crate::store::PART;
@@ -128,6 +128,7 @@ impl Sweep<'_> {
         takes_links: bool,
     ) -> Result<Aged, Interrupted> {
         let mut may_go = Aged::default();
+        may_go.blobs.due.reserve_exact(garbage.len());
         let grace = self.grace();
         self.begin("looking at the ages of blobs", garbage.len());
         for part in garbage.chunks(PART) {
@@ -142,15 +143,19 @@ impl Sweep<'_> {
         }
         let mut young = Vec::new();
         let mut links = Vec::new();
+        if takes_links {
+            links.reserve_exact(native::links_to(inventory, garbage).count());
+        }
+        let blob = |link: &HiddenLink| inventory.repositories[link.repository as usize].resolve(link.layer);
         self.links_by_age(inventory, native::links_to(inventory, garbage), |link, written| {
-            young.extend(written.filter(|at| !grace.is_over(*at)).map(|at| (link.blob, at)));
+            young.extend(written.filter(|at| !grace.is_over(*at)).map(|at| (blob(&link), at)));
             if takes_links {
                 links.push(link);
             }
         })?;
         may_go.blobs.by_links(young, grace);
         let due = &may_go.blobs.due;
-        links.retain(|link| due.binary_search_by_key(&link.blob, |due| due.blob).is_ok());
+        links.retain(|link| due.binary_search_by_key(&blob(link), |due| due.blob).is_ok());
         may_go.links = links;
         Ok(may_go)
     }
@@ -166,10 +171,7 @@ impl Sweep<'_> {
         })?;
         // One without a link, as an interrupted sweep and the registry's own delete leave it, is as old as its
         // directory.
-        let place = |link: &HiddenLink| {
-            let repository = &inventory.repositories[link.repository as usize];
-            Place::Layer(repository.name.clone(), inventory.digest(link.layer))
-        };
+        let place = |link: &HiddenLink| inventory.layer_link(link.repository, link.layer);
         let bare = links.iter().filter(|link| link.written.is_none()).map(place);
         let mut ages = self.store.link_ages(bare, self.stop)?.into_iter();
         links.retain(|link| {
@@ -182,26 +184,16 @@ impl Sweep<'_> {
     fn links_by_age(
         &mut self,
         inventory: &Inventory,
-        mut links: impl Iterator<Item = (u32, Id)>,
+        links: impl Iterator<Item = (u32, Id)>,
         mut take: impl FnMut(HiddenLink, Option<Timestamp>),
     ) -> Result<(), Interrupted> {
         self.stop.begin("looking at the ages of layer links", Length::Unknown);
-        loop {
-            let part: Vec<(u32, Id)> = links.by_ref().take(PART).collect();
-            if part.is_empty() {
-                return Ok(());
-            }
-            let repository = |at: u32| &inventory.repositories[at as usize];
-            let place = |(at, layer): &(u32, Id)| {
-                Place::Layer(repository(*at).name.clone(), inventory.digest(*layer))
-            };
-            let (times, problems) = self.store.link_times(part.iter().map(place), self.stop)?;
-            self.findings.extend(problems);
-            for ((at, layer), written) in part.into_iter().zip(times) {
-                let (blob, stamp) = (repository(at).resolve(layer), written.map(Stamp::from));
-                take(HiddenLink { repository: at, layer, blob, written: stamp }, written);
-            }
-        }
+        let links = links.map(|(at, layer)| ((at, layer), inventory.layer_link(at, layer)));
+        let problems = self.store.link_times(links, self.stop, |(repository, layer), written| {
+            take(HiddenLink { repository, layer, written: written.map(Stamp::from) }, written);
+        })?;
+        self.findings.extend(problems);
+        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ impl Sweep<'_> {
         for (expected, is_same) in taken.iter().zip(batch.recheck(taken, self.stop)?) {
             match is_same {
                 Ok(true) if matches!(expected.place, Place::Tag(..)) && !is_companion(&expected.place) => {}
-                Ok(true) => others.push(expected.clone()),
+                Ok(true) => others.push(expected),
                 Ok(false) => changed.push(expected.place.clone()),
                 Err(error) => {
                     self.failed(expected.place.to_string(), &error);
@@ -68,7 +68,7 @@ impl Sweep<'_> {
         replace(inventory, look.repositories, &names);
         let back: HashSet<Place> = back.into_iter().collect();
         for expected in others.into_iter().filter(|other| back.contains(&other.place)) {
-            give_back(inventory, expected);
+            give_back(inventory, expected.clone());
         }
         let (mut are_tags_gone, mut is_emptied) = (false, false);
         // What could not be put back stays pending, and the next sweep tries again.

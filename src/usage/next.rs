@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::gc::mark::{self, Fate};
 use crate::gc::native;
-use crate::model::{Id, Inventory, LinkAge, Measure, Place, Problem, Revision};
+use crate::model::{Id, Inventory, LinkAge, Measure, Problem, Revision};
 use crate::plan::{self, Blobs, Candidate, Grace, Revisions};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{PART, Store, WRITE_IN_PROGRESS};
@@ -152,25 +152,16 @@ impl Sight<'_> {
             without_data.extend(ages.hollow.into_iter().map(|(blob, _)| blob));
             self.findings.extend(ages.problems);
         }
-        let mut links = native::links_to(inventory, garbage);
-        let mut young = Vec::new();
-        loop {
-            let part: Vec<(u32, Id)> = links.by_ref().take(PART).collect();
-            if part.is_empty() {
-                break;
-            }
-            let repository = |at: u32| &inventory.repositories[at as usize];
-            let place = |(at, layer): &(u32, Id)| {
-                Place::Layer(repository(*at).name.clone(), inventory.digest(*layer))
-            };
-            let (times, problems) = self.store.link_times(part.iter().map(place), self.stop)?;
-            self.findings.extend(problems);
-            for ((at, layer), written) in part.into_iter().zip(times) {
-                let written = written.filter(|written| !self.grace().is_over(*written));
-                young.extend(written.map(|written| (repository(at).resolve(layer), written)));
-            }
-        }
-        plan.by_links(young, self.grace());
+        let (grace, mut young) = (self.grace(), Vec::new());
+        let links = native::links_to(inventory, garbage);
+        let links = links.map(|(at, layer)| {
+            (inventory.repositories[at as usize].resolve(layer), inventory.layer_link(at, layer))
+        });
+        let problems = self.store.link_times(links, self.stop, |blob, written| {
+            young.extend(written.filter(|at| !grace.is_over(*at)).map(|at| (blob, at)));
+        })?;
+        self.findings.extend(problems);
+        plan.by_links(young, grace);
         Ok((plan, without_data))
     }
 

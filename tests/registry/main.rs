@@ -24,6 +24,7 @@ mod meanwhile;
 mod multi_arch;
 mod native;
 mod nested;
+mod open_files;
 mod probe;
 mod quiet;
 mod repush;

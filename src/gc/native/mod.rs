@@ -5,7 +5,7 @@
 //! enough after that, sees every link that was written by a request that had found the blob before. What is
 //! referenced again comes back, and the rest is deleted. `sweep/native.rs` keeps the order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::gc::mark::{self, Fate, Graph};
 use crate::model::{Hidden, HiddenLink, Id, Inventory, Manifest, Place, RepoName, Repository};
@@ -41,28 +41,27 @@ pub fn to_hide(inventory: &Inventory, mut blobs: Vec<Id>, mut links: Vec<HiddenL
         a.repository.cmp(&b.repository).then_with(|| digests.order(a.layer, b.layer))
     });
     let mut repositories: Vec<RepoName> = Vec::new();
-    let mut last = None;
-    for link in &mut links {
-        if last != Some(link.repository) {
-            repositories.push(inventory.repositories[link.repository as usize].name.clone());
-            last = Some(link.repository);
+    let mut aliases = HashMap::new();
+    for links in links.chunk_by_mut(|a, b| a.repository == b.repository) {
+        let repository = &inventory.repositories[links[0].repository as usize];
+        let at = u32::try_from(repositories.len()).unwrap_or(u32::MAX);
+        repositories.push(repository.name.clone());
+        for link in links {
+            link.repository = at;
+            let blob = repository.resolve(link.layer);
+            if blob != link.layer {
+                aliases.insert((at, link.layer), blob);
+            }
         }
-        link.repository = u32::try_from(repositories.len() - 1).unwrap_or(u32::MAX);
     }
-    Hidden { links, blobs, repositories }
+    Hidden { links, blobs, repositories, aliases }
 }
 
 /// Where a second look shows layer links to hidden blobs: those that are hidden themselves, and any that came since.
-pub fn links_to_hidden(hidden: &Hidden, look: &Inventory) -> Vec<(Id, Place)> {
-    let blobs: HashSet<Id> = hidden.blobs.iter().copied().collect();
-    let mut places = Vec::new();
-    for (at, layer, blob) in links(look) {
-        if blobs.contains(&blob) {
-            let name = look.repositories[at as usize].name.clone();
-            places.push((blob, Place::Layer(name, look.digest(layer))));
-        }
-    }
-    places
+pub fn links_to_hidden(hidden: &Hidden, look: &Inventory) -> impl Iterator<Item = (Id, Place)> {
+    let blobs = by_number(hidden);
+    let to_hidden = move |(_, _, blob): &(u32, Id, Id)| blobs.binary_search(blob).is_ok();
+    links(look).filter(to_hidden).map(|(at, layer, blob)| (blob, look.layer_link(at, layer)))
 }
 
 /// Everything that a tag, a revision or an index names as a manifest.
@@ -97,12 +96,12 @@ pub fn needed_back(hidden: &Hidden, written: &[bool], linked: &[Id], look: &Inve
         .iter()
         .zip(written)
         .filter(|(_, written)| **written)
-        .map(|(link, _)| link.blob)
+        .map(|(link, _)| hidden.blob(link))
         .collect();
     let is_needed = |blob: &Id| {
         marks.fate(*blob) != Fate::Garbage || linked.binary_search(blob).is_ok() || written_to.contains(blob)
     };
-    let hidden_blobs: HashSet<Id> = hidden.blobs.iter().copied().collect();
+    let hidden_blobs = by_number(hidden);
     let mut back: Vec<bool> = Vec::with_capacity(hidden.len());
     for links in hidden.links.chunk_by(|a, b| a.repository == b.repository) {
         let name = &hidden.repositories[links[0].repository as usize];
@@ -110,16 +109,23 @@ pub fn needed_back(hidden: &Hidden, written: &[bool], linked: &[Id], look: &Inve
         let needed = repository.map(|repository| needed_in(look, repository)).unwrap_or_default();
         back.extend(links.iter().map(|link| {
             // A link to a hidden blob goes where that goes; one that led nowhere is back where its blob is.
-            let leads = if hidden_blobs.contains(&link.blob) {
-                is_needed(&link.blob)
+            let blob = hidden.blob(link);
+            let leads = if hidden_blobs.binary_search(&blob).is_ok() {
+                is_needed(&blob)
             } else {
-                look.has_blob(link.blob) || written_to.contains(&link.blob)
+                look.has_blob(blob) || written_to.contains(&blob)
             };
-            leads || needed.contains(&link.layer) || needed.contains(&link.blob)
+            leads || needed.contains(&link.layer) || needed.contains(&blob)
         }));
     }
     back.extend(hidden.blobs.iter().map(is_needed));
     back
+}
+
+fn by_number(hidden: &Hidden) -> Vec<Id> {
+    let mut blobs = hidden.blobs.clone();
+    blobs.sort_unstable();
+    blobs
 }
 
 /// Every layer link: the position of its repository, what it is filed under, and the blob that it leads to.

@@ -64,7 +64,7 @@ impl Case {
         let id = |letter| inventory.digests.id(&digest(letter)).unwrap();
         let at = u32::try_from(inventory.position(&"a".parse().unwrap()).unwrap()).unwrap();
         let written = Some(Timestamp::UNIX_EPOCH.into());
-        let link = |letter| HiddenLink { repository: at, layer: id(letter), blob: id(letter), written };
+        let link = |letter| HiddenLink { repository: at, layer: id(letter), written };
         let links = self.links.chars().map(link).collect();
         to_hide(inventory, self.hidden.chars().map(id).collect(), links)
     }
