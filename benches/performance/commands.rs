@@ -25,6 +25,9 @@ impl Commands {
             .env("PATH", "/usr/bin:/bin")
             .env("RUN_ONCE", "true")
             .env("LOG_LEVEL", "warn")
+            // As the image has it.
+            .env("MALLOC_ARENA_MAX", "2")
+            .env("MALLOC_MMAP_THRESHOLD_", "65536")
             // The stores have far more tags than stay.
             .env("GC_QUIET", "0s")
             .env("MAX_REMOVE_PERCENT", "100")
@@ -37,6 +40,11 @@ impl Commands {
     /// An audit.
     pub(crate) fn audit(&self, store: &Path) -> Command {
         with(self.janitor(store), "DRY_RUN", "true")
+    }
+
+    /// A sweep that waits for nothing, with the janitor's own collector.
+    pub(crate) fn native_sweep(&self, store: &Path) -> Command {
+        with(with(no_grace(self.janitor(store)), "GC_ENGINE", "native"), "GC_SETTLE", "0s")
     }
 
     /// A registry's collector.

@@ -38,7 +38,7 @@ enum Section {
     Network,
     /// A sweep that deletes many blobs, with `GC_ENGINE=native`. Needs FUSE.
     Removal,
-    /// Stores of up to a million blobs on the local disk. Takes 20 GB and 5 million inodes.
+    /// Stores of up to a million blobs on the local disk, the largest of which is swept. Takes 20 GB and 5 million inodes.
     Growth,
 }
 

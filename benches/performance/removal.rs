@@ -7,7 +7,7 @@ use std::time::Duration;
 use janitor_testkit::{BulkSpec, Requests, SlowFs, SlowFsOptions};
 
 use crate::cases::remove;
-use crate::commands::{Commands, no_grace, with};
+use crate::commands::Commands;
 use crate::measure::{Measured, run};
 
 /// What was measured.
@@ -27,12 +27,7 @@ pub(crate) fn measure(scratch: &Path, rounds: usize, blobs: usize, delay: Durati
     let (disk, mounted, output) =
         (scratch.join("removed-disk"), scratch.join("removed"), scratch.join("output"));
     let commands = Commands::new(scratch);
-    let sweep = |store: &Path| {
-        let settings = [("GC_SETTLE", "0s"), ("GC_ENGINE", "native")];
-        settings
-            .into_iter()
-            .fold(no_grace(commands.janitor(store)), |it, (name, value)| with(it, name, value))
-    };
+    let sweep = |store: &Path| commands.native_sweep(store);
     let candidates: [Candidate<'_>; 2] =
         [("rm -rf <the blobs>", &remove_recursively), ("sweep, GC_ENGINE=native", &sweep)];
     let named = || candidates.iter().map(|(name, _)| Measured::new(name));
