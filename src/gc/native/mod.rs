@@ -98,28 +98,50 @@ pub fn needed_back(hidden: &Hidden, written: &[bool], linked: &[Id], look: &Inve
         .filter(|(_, written)| **written)
         .map(|(link, _)| hidden.blob(link))
         .collect();
+    // By what the first look knew as well: a link of another algorithm may be unreadable by now.
+    let named_by = named_links(hidden, look);
+    let named: HashSet<Id> = hidden
+        .links
+        .iter()
+        .zip(&named_by)
+        .filter(|(_, named)| **named)
+        .map(|(link, _)| hidden.blob(link))
+        .collect();
     let is_needed = |blob: &Id| {
-        marks.fate(*blob) != Fate::Garbage || linked.binary_search(blob).is_ok() || written_to.contains(blob)
+        marks.fate(*blob) != Fate::Garbage
+            || linked.binary_search(blob).is_ok()
+            || written_to.contains(blob)
+            || named.contains(blob)
     };
     let hidden_blobs = by_number(hidden);
+    let links = hidden.links.iter().zip(named_by).map(|(link, is_named)| {
+        // A link to a hidden blob goes where that goes; one that led nowhere is back where its blob is.
+        let blob = hidden.blob(link);
+        let leads = if hidden_blobs.binary_search(&blob).is_ok() {
+            is_needed(&blob)
+        } else {
+            look.has_blob(blob) || written_to.contains(&blob)
+        };
+        leads || is_named
+    });
     let mut back: Vec<bool> = Vec::with_capacity(hidden.len());
+    back.extend(links);
+    back.extend(hidden.blobs.iter().map(is_needed));
+    back
+}
+
+/// Which of the hidden links, in their order, a manifest of their repository needs.
+fn named_links(hidden: &Hidden, look: &Inventory) -> Vec<bool> {
+    let mut named = Vec::with_capacity(hidden.links.len());
     for links in hidden.links.chunk_by(|a, b| a.repository == b.repository) {
         let name = &hidden.repositories[links[0].repository as usize];
         let repository = look.position(name).map(|at| &look.repositories[at]);
         let needed = repository.map(|repository| needed_in(look, repository)).unwrap_or_default();
-        back.extend(links.iter().map(|link| {
-            // A link to a hidden blob goes where that goes; one that led nowhere is back where its blob is.
-            let blob = hidden.blob(link);
-            let leads = if hidden_blobs.binary_search(&blob).is_ok() {
-                is_needed(&blob)
-            } else {
-                look.has_blob(blob) || written_to.contains(&blob)
-            };
-            leads || needed.contains(&link.layer) || needed.contains(&blob)
-        }));
+        named.extend(
+            links.iter().map(|link| needed.contains(&link.layer) || needed.contains(&hidden.blob(link))),
+        );
     }
-    back.extend(hidden.blobs.iter().map(is_needed));
-    back
+    named
 }
 
 fn by_number(hidden: &Hidden) -> Vec<Id> {

@@ -197,6 +197,30 @@ fn a_link_under_another_algorithm_goes_with_its_blob_and_dangles_with_it() {
 }
 
 #[test]
+fn a_link_under_another_algorithm_that_a_later_look_cannot_read_takes_its_blob_along() {
+    let named = Descriptor { digest: alias(), size_bytes: None, foreign: false };
+    let image = Document { size_bytes: 1, children: [].into(), blobs: [named].into(), subject: None };
+    let all = HashMap::from([(digest('C'), image)]);
+    let with = |tagged: &str, aliases| {
+        let mut one = repository("a", tagged, tagged, "x");
+        one.layers.push(alias());
+        Repository { aliases, ..one }
+    };
+    let before = with("", vec![(alias(), digest('x'))]);
+    let after = with("C", Vec::new());
+    let both = Inventory::of([&before, &after], &all, &digests("Cx"));
+    let mut first = both.clone();
+    first.repositories = vec![before.intern(&mut first.digests)];
+    let mut look = both;
+    look.repositories = vec![after.intern(&mut look.digests)];
+    let id = |it: &Digest| first.digests.id(it).unwrap();
+    let link = |layer| HiddenLink { repository: 0, layer, written: Some(Timestamp::UNIX_EPOCH.into()) };
+    let (blob, name) = (id(&digest('x')), id(&alias()));
+    let hidden = to_hide(&first, vec![blob], vec![link(blob), link(name)]);
+    assert_eq!(needed_back(&hidden, &[false, false], &[], &look), [true; 3]);
+}
+
+#[test]
 fn manifests_that_are_named_again_are_told_apart() {
     let first = [repository("a", "", "", "as")];
     let inventory = Inventory::of(&first, &manifests(), &digests("Aas"));

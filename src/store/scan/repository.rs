@@ -174,14 +174,16 @@ impl Scanner<'_> {
     fn aliases(&self, name: &RepoName, dir: &Dir, layers: &[Id], in_doubt: &mut bool) -> Vec<(Id, Id)> {
         let foreign = layers.iter().filter(|layer| layer.slot().is_none());
         let follow = |layer: &Id| {
-            let path = format!("{}/{}/link", layout::LAYERS, layout::link_dir(&self.digest(*layer)));
-            let problem = match links::read(&self.store.io, dir, &path) {
-                Link::To(blob, _) => return Some((*layer, self.intern(&blob))),
+            let mut path = format!("{}/{}/link", layout::LAYERS, layout::link_dir(&self.digest(*layer)));
+            let mut link = links::read(&self.store.io, dir, &path);
+            if matches!(link, Link::Missing) {
                 // One that the janitor hides still tells which blob a manifest means by this name.
-                Link::Missing => match links::read(&self.store.io, dir, &layout::hidden(&path)) {
-                    Link::To(blob, _) => return Some((*layer, self.intern(&blob))),
-                    _ => return None,
-                },
+                path = layout::hidden(&path);
+                link = links::read(&self.store.io, dir, &path);
+            }
+            let problem = match link {
+                Link::To(blob, _) => return Some((*layer, self.intern(&blob))),
+                Link::Missing => return None,
                 Link::Bad(cause) => Problem {
                     severity: Severity::Doubt,
                     code: Code::BadLink,

@@ -297,6 +297,39 @@ fn a_layer_under_another_algorithm_comes_back_with_what_it_leads_to() {
     }
 }
 
+#[test]
+fn a_layer_under_another_algorithm_comes_back_although_its_hidden_link_cannot_be_read() {
+    for error in [5, 2] {
+        let stage = NativeStage::new();
+        let config = blobs_only(&stage);
+        let layer = stage.layer();
+        let name = format!("sha512:{}", layer.hex().repeat(2));
+        let text = String::from_utf8(stage.gone.document().bytes.clone()).unwrap();
+        let manifest = text.replace(layer.as_str(), &name);
+        let builder = StoreBuilder::new(stage.root());
+        let (hiding, pushed, unread) = (Once::default(), Once::default(), Arc::new(Once::default()));
+        let failed = Arc::clone(&unread);
+        let watch = Hooks::before(move |op, path| {
+            if op == Op::Rename && path.ends_with("/link") {
+                hiding.first();
+            }
+            let is_next = hiding.has_been() && op == Op::Open && path.ends_with("v2/repositories");
+            if is_next && pushed.first() {
+                let digest = builder.manifest("app", manifest.as_bytes(), just_now());
+                tag(builder.view(), "app", "late", &digest);
+            }
+            let is_hidden = path.contains("/sha512/") && path.ends_with("/link.janitor");
+            if op == Op::Open && is_hidden && failed.first() {
+                return Err(std::io::Error::from_raw_os_error(error));
+            }
+            Ok(())
+        });
+        stage.stage.sweep_with(&config, Some(watch), &Stop::default()).unwrap();
+        assert!(unread.has_been(), "the hidden link was never read");
+        assert!(stage.view().has_blob(&layer) && stage.alias(&layer).exists(), "its layer is lost: {error}");
+    }
+}
+
 /// Everything is pushed once more when this operation on a path that ends so comes.
 fn sweep_and_push_all_before(stage: &NativeStage, op: Op, ending: &str) -> SweepReport {
     let pushed = Arc::new(Once::default());
