@@ -81,10 +81,21 @@ impl Batch<'_> {
             Checked::Differs(why) => return Taken::Changed(why),
             Checked::Unreadable(why) => return Taken::Failed(why),
         }
-        match mutate::rename_dir(io, from, &name, to, &name) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Taken::Gone,
-            Err(error) => return Taken::Failed(error.to_string()),
+        if let Err(error) = mutate::rename_dir(io, from, &name, to, &name) {
+            // Over a network the answer may be lost, or the question asked twice: only where it is not in the trash was
+            // nothing moved.
+            match io.stat(to, &name) {
+                Ok(_) => {}
+                Err(absent) if absent.kind() == io::ErrorKind::NotFound => {
+                    return match error.kind() {
+                        io::ErrorKind::NotFound => Taken::Gone,
+                        _ => Taken::Failed(error.to_string()),
+                    };
+                }
+                Err(unknown) => {
+                    return Taken::Stuck(format!("{error}; whether it was moved is unknown: {unknown}"));
+                }
+            }
         }
         let (why, is_unreadable) = match self.check(to, expected) {
             Checked::AsExpected => return Taken::Moved,

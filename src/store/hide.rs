@@ -66,16 +66,26 @@ impl Store {
                 hidden.problems.push(Problem::of_failed_step(layout::journal(number), &error));
                 break;
             }
-            let Done { mut done, mut problems } = self.at_each(part, stop, |dir, name, file| {
-                is_there(
-                    mutate::rename_file(&self.io, dir, &seen(name, file), &unseen(name, file)).map(|()| true),
-                )
-            })?;
+            let Done { mut done, mut problems } =
+                self.at_each(part, stop, |dir, name, file| self.hide_one(dir, name, file))?;
             hidden.done.append(&mut done);
             hidden.problems.append(&mut problems);
         }
         hidden.done.resize(files.len(), false);
         Ok(hidden)
+    }
+
+    fn hide_one(&self, dir: &Dir, name: &str, file: &str) -> io::Result<bool> {
+        let unseen = unseen(name, file);
+        let Err(error) = mutate::rename_file(&self.io, dir, &seen(name, file), &unseen) else {
+            return Ok(true);
+        };
+        // Over a network the answer may be lost, or the question asked twice. What may be hidden is looked after like what
+        // is: nothing is deleted but what is hidden.
+        match self.io.stat(dir, &unseen) {
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound => is_there(Err(error)),
+            Ok(_) | Err(_) => Ok(true),
+        }
     }
 
     /// Brings hidden files back. Of one that is not hidden, or that the registry has written anew meanwhile,

@@ -1,15 +1,17 @@
 //! A storage that errs once while the janitor's own collector works: nothing live is lost, it is told, and the next
 //! sweep comes to the same end.
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use registry_janitor::store::Op;
 use rustix::io::Errno;
 
 use super::crashes::make_good;
-use super::stage::{Content, NativeStage};
+use super::stage::{Content, NativeStage, leftovers};
 use crate::crashes::each;
 use crate::watch::Hooks;
 use crate::witness::assert_whole;
@@ -108,5 +110,52 @@ fn a_storage_whose_hidden_files_cannot_be_shown_or_deleted_loses_nothing() {
         assert_whole(stage.view(), &stage.kept(), name);
         assert_ne!(crate::witness::trash(stage.root()), Vec::<PathBuf>::new(), "{name}");
         make_good(&stage, name, 1, &swept);
+    }
+}
+
+/// Makes a rename of the sweep itself, as a storage does whose answer is lost.
+fn rename(root: &Path, path: &str) {
+    let from = root.join(path);
+    let hidden = from.with_file_name(format!("{}.janitor", from.file_name().unwrap().display()));
+    let to = if from.is_file() {
+        hidden
+    } else {
+        let sweeps = fs::read_dir(root.join("janitor/trash/pending")).unwrap();
+        let below = path.strip_prefix("docker/registry/v2/").unwrap();
+        let places = sweeps.map(|sweep| sweep.unwrap().path().join(below));
+        places.filter(|place| place.parent().unwrap().is_dir()).max().unwrap()
+    };
+    fs::rename(from, to).unwrap();
+}
+
+#[test]
+fn what_was_taken_away_or_hidden_is_known_of_although_the_answer_was_lost() {
+    let (swept, _) = undisturbed();
+    for errno in [Errno::NOENT, Errno::IO, Errno::TIMEDOUT] {
+        for number in 0.. {
+            let stage = NativeStage::new();
+            let (root, made) = (stage.root().to_owned(), AtomicUsize::new(0));
+            let lost = std::sync::Arc::new(Mutex::new(None));
+            let told = std::sync::Arc::clone(&lost);
+            let watch = Hooks::before(move |op, path| {
+                let is_away = op == Op::Rename && path.starts_with("docker/");
+                if is_away && made.fetch_add(1, Ordering::SeqCst) == number {
+                    rename(&root, path);
+                    *told.lock().unwrap() = Some(path.to_owned());
+                    return Err(io::Error::from(errno));
+                }
+                Ok(())
+            });
+            let report = stage.sweep(Some(watch)).unwrap();
+            let Some(lost) = lost.lock().unwrap().take() else {
+                assert!(number > 20, "{number}");
+                break;
+            };
+            let what = format!("{errno:?} for {lost}");
+            assert_eq!(report.exit_code, 0, "{what}: {:#?}", report.findings);
+            assert_whole(stage.view(), &stage.kept(), &what);
+            assert_eq!(stage.content(), swept, "{what}");
+            assert_eq!(leftovers(stage.view()), Vec::<PathBuf>::new(), "{what}");
+        }
     }
 }
