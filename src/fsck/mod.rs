@@ -195,6 +195,15 @@ impl Check<'_> {
                 break;
             }
             let store_lock = take_lock(self.store, self.config.lock_wait, self.stop)?;
+            // What an interrupted sweep had taken away or hidden is no damage.
+            let left = self.store.settle_leftovers(&store_lock, self.stop)?;
+            if let Some(problem) = left.problems.first() {
+                let why = format!("{}: {}; {}", problem.path, problem.cause, problem.remedy);
+                let failed =
+                    |(it, mend): &(Finding, Mend)| told(it, mend, RepairOutcome::Failed, Some(why.clone()));
+                repaired.extend(agreed.iter().map(failed));
+                break;
+            }
             // Much may have happened while somebody thought about it.
             *look = self.look_twice()?;
             // What is old enough to go, the storage's own clock says; this host's may be wrong.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::io::{Attributes, Dir, Kind};
 use super::links::{self, Link};
-use super::scan::unreadable;
+use super::scan::{odd, unreadable};
+use super::told::Told;
 use super::{Store, layout};
 use crate::model::{BlobAge, Code, Digest, Digests, Id, LinkAge, Place, Problem, Severity, Sizes};
 use crate::stop::{Interrupted, Stop};
@@ -156,7 +157,7 @@ impl Store {
     }
 
     /// When links were last written, handed on with whatever stands for each of them: one stat each. `None` when there
-    /// is no link; what cannot be looked at counts as just written, which keeps, and is told.
+    /// is no link; what cannot be looked at, or is no file, counts as just written, which keeps, and is told.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
@@ -177,19 +178,22 @@ impl Store {
                 Err(error) => return Ok(problem(layout::parent(place), place, error)),
             };
             Ok(match self.io.stat(dir, &layout::link(place)) {
-                Ok(attributes) => (Some(attributes.modified), None),
+                Ok(link) if link.kind == Kind::File => (Some(link.modified), None),
+                Ok(_) => (Some(Timestamp::MAX), Some(Box::new(no_file(dir, &layout::link(place))))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
                 Err(error) => {
                     problem(format!("{}/{}", layout::parent(place), layout::link(place)), place, &error)
                 }
             })
         };
-        let mut problems = Vec::new();
+        let mut problems = Told::default();
         self.each_by_parent(links, time, |(it, _), (written, problem)| {
-            problems.extend(problem.map(|problem| *problem));
+            if let Some(problem) = problem {
+                problems.push(*problem);
+            }
             take(it, written);
         })?;
-        Ok(problems)
+        Ok(problems.into_problems())
     }
 
     /// Ages and sizes of blobs: two stats each. A blob that is gone has no entry, and a directory
@@ -204,11 +208,15 @@ impl Store {
             let data = self.io.stat(&self.root, &format!("{dir}/data"));
             let holder = self.io.stat(&self.root, &dir);
             Ok(match (data, holder) {
+                (Ok(data), Ok(_)) if data.kind != Kind::File => {
+                    Some(Aged::Unknown(Box::new(no_file(&self.root, &format!("{dir}/data")))))
+                }
                 (Ok(data), Ok(holder)) => Some(Aged::Blob(BlobAge {
                     blob: *blob,
                     newest: data.modified.max(data.changed).max(holder.modified),
                     size_bytes: data.size_bytes,
-                    allocated_bytes: data.allocated_bytes,
+                    // What has another name elsewhere, as a backup by hard links does, is not freed with this one.
+                    allocated_bytes: if data.names > 1 { 0 } else { data.allocated_bytes },
                 })),
                 (Err(error), Ok(holder)) if error.kind() == io::ErrorKind::NotFound => {
                     Some(Aged::Hollow(*blob, holder.modified.max(holder.changed)))
@@ -277,6 +285,11 @@ pub(super) fn link_matches(place: &Place, linked: &Digest) -> bool {
         Place::Layer(_, digest) => digest == linked || digest.algorithm() != linked.algorithm(),
         Place::Tag(..) => true,
     }
+}
+
+/// What lies where a registry has a file, and is none: it is left alone.
+fn no_file(dir: &Dir, path: &str) -> Problem {
+    odd(Severity::Warning, Code::OddKind, None, &dir.path().join(path), "not a file")
 }
 
 fn bad_link(place: &Place, cause: String) -> Problem {

@@ -33,6 +33,8 @@ pub struct Attributes {
     pub size_bytes: u64,
     /// Bytes that the file system sets aside for it.
     pub allocated_bytes: u64,
+    /// How many names it has.
+    pub names: u32,
     /// The file system that it is on.
     pub device: (u32, u32),
     /// Its number on that file system.
@@ -62,6 +64,7 @@ pub(super) fn attributes(fd: &OwnedFd, path: impl Arg, flags: AtFlags) -> Result
         changed: time(stat.stx_ctime),
         size_bytes: stat.stx_size,
         allocated_bytes: stat.stx_blocks.saturating_mul(BLOCK_BYTES),
+        names: stat.stx_nlink,
         device: (stat.stx_dev_major, stat.stx_dev_minor),
         inode: stat.stx_ino,
         owner: (stat.stx_uid, stat.stx_gid),

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::reserve::is_full;
 use super::{Store, StoreLock, layout, mutate};
 
 /// Reads the storage's time once and counts on from there on the monotonic clock.
@@ -43,7 +44,7 @@ impl Store {
         let before = Timestamp::now();
         // Without content, since a full disk must not keep a sweep from making room on it.
         let probe = match mutate::write_new(&self.io, &lock.dir, layout::PROBE, b"") {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 lock.touch()?;
                 layout::LOCK
             }

@@ -18,11 +18,12 @@ use std::io;
 
 use super::io::Dir;
 use super::seats::{Seated as _, again};
-use super::{Store, StoreLock, layout, mutate};
+use super::told::Told;
+use super::{Store, StoreLock, layout, mutate, reserve};
 use crate::model::{Digests, Hidden, HiddenFile, Problem, Stamp};
 use crate::stop::{Interrupted, Stop};
 
-/// How many files a list has on it: it must fit into the reserve of a disk that is full.
+/// How many files a list has on it.
 const LISTED: usize = 4096;
 
 /// What came of doing something to files.
@@ -32,6 +33,15 @@ pub struct Done {
     pub done: Vec<bool>,
     /// What went wrong.
     pub problems: Vec<Problem>,
+}
+
+/// What came of hiding files.
+#[derive(Debug, Default)]
+pub struct Hid {
+    /// Those that are hidden.
+    pub hidden: Done,
+    /// Whether there was no room for the lists of all of them.
+    pub is_full: bool,
 }
 
 impl Done {
@@ -53,8 +63,13 @@ impl Store {
         digests: &Digests,
         files: &Hidden,
         stop: &Stop,
-    ) -> Result<Done, Interrupted> {
+    ) -> Result<Hid, Interrupted> {
         let mut hidden = Done::default();
+        let mut is_full = false;
+        // Whatever the lists take, there is room to condemn what they hide.
+        if let Err(error) = self.make_room_and_dirs(lock, layout::CONDEMNED) {
+            hidden.problems.push(Problem::of_failed_step(layout::CONDEMNED.to_owned(), &error));
+        }
         let mut all = files.files(digests);
         for number in 1.. {
             let part: Vec<HiddenFile> = all.by_ref().take(LISTED).collect();
@@ -62,7 +77,8 @@ impl Store {
                 break;
             }
             if let Err(error) = self.write_journal(lock, batch, number, &part) {
-                // Nothing is hidden without a list. Where the disk is full, deleting the others makes room.
+                // Nothing is hidden without a list.
+                is_full = reserve::is_full(&error);
                 hidden.problems.push(Problem::of_failed_step(layout::journal(number), &error));
                 break;
             }
@@ -72,7 +88,7 @@ impl Store {
             hidden.problems.append(&mut problems);
         }
         hidden.done.resize(files.len(), false);
-        Ok(hidden)
+        Ok(Hid { hidden, is_full })
     }
 
     fn hide_one(&self, dir: &Dir, name: &str, file: &str) -> io::Result<bool> {
@@ -102,7 +118,7 @@ impl Store {
         self.at_each(files, stop, |dir, name, file| {
             let (seen, unseen) = (seen(name, file), unseen(name, file));
             let shown = is_there(mutate::rename_file_to_free_name(&self.io, dir, &unseen, &seen))?;
-            if !shown && file == layout::DATA && self.is_better(dir, name, &seen, &unseen)? {
+            if !shown && file == layout::DATA && self.is_better(dir, name, [&seen, &unseen], stop)? {
                 return mutate::rename_file(&self.io, dir, &unseen, &seen).map(|()| true);
             }
             if !shown {
@@ -114,14 +130,14 @@ impl Store {
 
     /// Whether a hidden blob is whole, and what was written beside it is not: a registry 2.8 leaves a manifest cut short
     /// when its disk is full. They are read only where they differ in length.
-    fn is_better(&self, dir: &Dir, hex: &str, seen: &str, unseen: &str) -> io::Result<bool> {
+    fn is_better(&self, dir: &Dir, hex: &str, [seen, unseen]: [&str; 2], stop: &Stop) -> io::Result<bool> {
         let length = |path| match self.io.stat(dir, path) {
             Ok(file) => Ok(Some(file.size_bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
         let (Some(new), Some(old)) = (length(seen)?, length(unseen)?) else { return Ok(false) };
-        let hash = |path| self.hash_file(dir, path, |_| Ok(()));
+        let hash = |path| self.hash_file(dir, path, |_| stop.check().map_err(io::Error::other));
         Ok(new != old && hash(seen)?.hex() != hex && hash(unseen)?.hex() == hex)
     }
 
@@ -162,7 +178,8 @@ impl Store {
         self.remove_tree(&lock.dir, &path, &Stop::default())
     }
 
-    /// Deletes hidden files, and the directories that this leaves empty: what is gone with its directory is done.
+    /// Deletes hidden files, and the directories that this leaves empty: done is what the registry does not have anew,
+    /// also where something else lies in its directory.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for; the next sweep goes on.
@@ -174,8 +191,12 @@ impl Store {
     ) -> Result<Done, Interrupted> {
         self.at_each(files, stop, |dir, name, file| {
             mutate::give_up(&self.io, dir, &unseen(name, file))?;
-            mutate::remove_empty_dir(&self.io, dir, name)
+            Ok(mutate::remove_empty_dir(&self.io, dir, name)? || !self.is_seen(dir, name, file)?)
         })
+    }
+
+    fn is_seen(&self, dir: &Dir, name: &str, file: &str) -> io::Result<bool> {
+        is_there(self.io.stat(dir, &seen(name, file)).map(|_| true))
     }
 
     /// Which of the hidden layer links were written to since they were decided on, or cannot be looked at: a
@@ -239,11 +260,11 @@ impl Store {
                 Box::new(Problem::of_failed_step(path, &error))
             }))
         };
-        let mut problems = Vec::new();
+        let mut problems = Told::default();
         self.each_by_parent(files, act, |_, of_it| {
             done(of_it.map_err(|problem: Box<Problem>| problems.push(*problem)).ok());
         })?;
-        Ok(problems)
+        Ok(problems.into_problems())
     }
 }
 

@@ -44,6 +44,7 @@ impl Store {
             stop.wait(patience)?;
             for (digest, read) in wanted.iter().zip(&mut reads) {
                 if matches!(read, ManifestRead::Doubt(_)) {
+                    stop.check()?;
                     *read = self.read_manifest(digest, must_be_manifests);
                 }
             }

@@ -1,7 +1,9 @@
 //! The only file that renames, deletes or makes anything in the store.
 //!
-//! Nothing is unlinked or removed recursively where the registry looks: what goes is renamed as a
-//! whole directory into the janitor's trash, and only there is a tree removed.
+//! Nothing is unlinked or removed recursively where the registry looks: tags, manifests and the links of empty
+//! repositories are renamed as whole directories into the janitor's trash, and only there is a tree removed; blobs and
+//! other layer links are unlinked in place, under the name that hides them from the registry, and their directories
+//! removed when they are empty.
 
 #![expect(clippy::disallowed_methods, reason = "this is the one mutating file")]
 

@@ -12,6 +12,11 @@ use super::{Store, StoreLock, layout, mutate};
 /// Enough for a few hundred directories.
 const RESERVE_BYTES: usize = 1 << 20;
 
+/// Whether there is no room: on the disk, or for this user.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl Store {
     /// Makes the reserve where it is missing, or where a power cut left half of it. There may be no room for it, which is no failure.
     pub(super) fn keep_reserve(&self, dir: &Dir) {
@@ -25,6 +30,12 @@ impl Store {
         }
     }
 
+    /// Gives up the reserve, for whoever else needs room. Says whether there was one.
+    pub fn give_up_reserve(&self, lock: &StoreLock) -> bool {
+        let has_reserve = self.io.stat(&lock.dir, layout::RESERVE).is_ok();
+        has_reserve && mutate::give_up(&self.io, &lock.dir, layout::RESERVE).is_ok()
+    }
+
     /// Writes one of the janitor's own files, at the expense of the reserve where the disk is full.
     pub(super) fn write_with_room(
         &self,
@@ -34,7 +45,7 @@ impl Store {
         content: &[u8],
     ) -> io::Result<()> {
         match mutate::write_whole(&self.io, dir, name, content) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 mutate::give_up(&self.io, &lock.dir, layout::RESERVE)?;
                 mutate::write_whole(&self.io, dir, name, content)
             }
@@ -46,7 +57,7 @@ impl Store {
     /// full.
     pub(super) fn make_room_and_dirs(&self, lock: &StoreLock, path: &str) -> io::Result<()> {
         match mutate::make_dirs(&self.io, &lock.dir, path) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 mutate::give_up(&self.io, &lock.dir, layout::RESERVE)?;
                 mutate::make_dirs(&self.io, &lock.dir, path)
             }

@@ -5,7 +5,7 @@ use std::io;
 use super::Sweep;
 use crate::model::{Code, Counts, Problem, Severity};
 use crate::plan;
-use crate::store::{Memory, StoreLock};
+use crate::store::{Memory, StoreLock, is_full};
 
 /// The switch that confirms.
 pub(super) const ACCEPT_LOSSES: &str = "--accept-losses";
@@ -100,7 +100,7 @@ impl Sweep<'_> {
             Err(error) => {
                 self.memory = None;
                 let mut problem = Problem::of_failed_step(PATH.into(), &error);
-                if error.kind() == io::ErrorKind::StorageFull {
+                if is_full(&error) {
                     // A sweep makes room, and then there is a memory again.
                     problem.severity = Severity::Warning;
                 }

@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::Sweep;
-use crate::check::Broken;
 use crate::gc::native;
-use crate::model::{Code, Digest, HiddenFile, Inventory, Problem, Severity};
+use crate::model::{Code, Digest, HiddenFile, Inventory, Problem, RepoName, Severity};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
 
@@ -23,17 +22,17 @@ impl Sweep<'_> {
         if self.show(lock, missed)? { self.store.scan_again(inventory, self.stop) } else { Ok(inventory) }
     }
 
-    /// Brings back what broken images lack where that is hidden. Says whether there was any, which the inventory then
-    /// has again.
+    /// Brings back what repositories lack where that is hidden. Says whether there was any, which the inventory then has
+    /// again.
     pub(super) fn show_missed(
         &mut self,
         lock: &StoreLock,
         inventory: &mut Inventory,
-        broken: &[Broken],
+        missed: &[(RepoName, Vec<Digest>)],
     ) -> Result<bool, Interrupted> {
         let mut files: Vec<HiddenFile> = Vec::new();
         let mut blobs: BTreeSet<Digest> = BTreeSet::new();
-        for Broken { repository, missing, .. } in broken {
+        for (repository, missing) in missed {
             files.extend(missing.iter().map(|layer| HiddenFile::Link(repository.clone(), layer.clone())));
             // A blob lies under its own digest, whatever a manifest calls it.
             let here = inventory.position(repository).map(|at| &inventory.repositories[at]);

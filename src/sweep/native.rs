@@ -7,11 +7,14 @@ use crate::gc::native;
 use crate::model::{Code, Hidden, Id, Inventory, Problem, Severity};
 use crate::report::CollectionStatus;
 use crate::stop::Interrupted;
-use crate::store::StoreLock;
+use crate::store::{Done, StoreLock};
 
 /// How often manifests that were pushed again meanwhile are brought back before the second look is given up: an
 /// index of indexes takes a look for each level.
 const LOOKS: usize = 4;
+
+/// What a single list takes of a disk that is full, whatever the names of repositories, fits into the janitor's reserve.
+const FILES_ON_FULL_DISK: usize = 2048;
 
 /// What the janitor's own collector did.
 pub(super) struct Run {
@@ -35,15 +38,7 @@ impl Sweep<'_> {
         let batch = format!("{}-blobs", self.id);
         let due = reclaim.plan.due.iter().map(|due| due.blob).collect();
         let mut hidden = native::to_hide(inventory, due, std::mem::take(&mut reclaim.links));
-        self.begin("hiding blobs and layer links", hidden.len());
-        let mut hid = self.store.hide(lock, &batch, &inventory.digests, &hidden, self.stop)?;
-        self.findings.append(&mut hid.problems);
-        // A directory without a link has nothing to hide, and goes with the others.
-        for (done, link) in hid.done.iter_mut().zip(&hidden.links) {
-            *done |= link.written.is_none();
-        }
-        hidden.retain(&hid.done);
-        drop(hid);
+        self.hide(lock, &batch, inventory, &mut hidden)?;
         self.lap("hide");
         let mut run = Run {
             gone: Vec::new(),
@@ -60,7 +55,7 @@ impl Sweep<'_> {
         let in_doubt = inventory.in_doubt();
         inventory.problems.extend(problems);
         self.lap("second look");
-        self.tell_of_rescue(run.blobs_rescued);
+        self.tell_of_rescue(run.blobs_rescued, in_doubt);
         if !all_back {
             self.trash_in_doubt = true;
             let why =
@@ -81,6 +76,56 @@ impl Sweep<'_> {
         }
         self.lap("delete");
         Ok(run)
+    }
+
+    /// Hides what is to be hidden: what is left in `hidden` is.
+    fn hide(
+        &mut self,
+        lock: &StoreLock,
+        batch: &str,
+        inventory: &Inventory,
+        hidden: &mut Hidden,
+    ) -> Result<(), Interrupted> {
+        self.begin("hiding blobs and layer links", hidden.len());
+        let mut hid = self.store.hide(lock, batch, &inventory.digests, hidden, self.stop)?;
+        if hid.is_full && self.hide_nothing(lock, batch, inventory, hidden, &hid.hidden.done)? {
+            native::keep_largest(hidden, &inventory.sizes, FILES_ON_FULL_DISK);
+            self.findings.push(Problem {
+                severity: Severity::Warning,
+                code: Code::ActionFailed,
+                repository: None,
+                path: "janitor/trash".into(),
+                cause: "the disk has no room for the lists of all that is to go, so only the largest blobs go in this sweep"
+                    .into(),
+                remedy: "nothing; the next sweep finds more room".into(),
+            });
+            hid = self.store.hide(lock, batch, &inventory.digests, hidden, self.stop)?;
+        }
+        let Done { mut done, problems } = hid.hidden;
+        self.findings.extend(problems);
+        // A directory without a link has nothing to hide, and goes with the others.
+        for (done, link) in done.iter_mut().zip(&hidden.links) {
+            *done |= link.written.is_none();
+        }
+        hidden.retain(&done);
+        Ok(())
+    }
+
+    /// Brings back what is hidden already. Says whether all of it is back.
+    fn hide_nothing(
+        &mut self,
+        lock: &StoreLock,
+        batch: &str,
+        inventory: &Inventory,
+        hidden: &Hidden,
+        done: &[bool],
+    ) -> Result<bool, Interrupted> {
+        let mut back = hidden.clone();
+        back.retain(done);
+        let shown = self.store.show(lock, back.files(&inventory.digests), self.stop)?;
+        let is_back = shown.problems.is_empty();
+        self.findings.extend(shown.problems);
+        Ok(is_back && self.store.give_up_batch(lock, batch).is_ok())
     }
 
     /// Takes the second look, and brings back what is needed again: what is left in `hidden` is not. `false` when
@@ -107,12 +152,13 @@ impl Sweep<'_> {
                 (true, false) => vec![true; hidden.len()],
             };
             let back = hidden.split_off(&needed);
-            run.blobs_rescued += back.blobs.len();
             let shown = self.store.show(lock, back.files(&inventory.digests), self.stop)?;
             if !shown.problems.is_empty() {
+                run.blobs_rescued += shown.done[back.links.len()..].iter().filter(|done| **done).count();
                 self.findings.extend(shown.problems);
                 return Ok(false);
             }
+            run.blobs_rescued += back.blobs.len();
             if is_last {
                 break;
             }
@@ -179,17 +225,26 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    fn tell_of_rescue(&mut self, blobs: usize) {
+    fn tell_of_rescue(&mut self, blobs: usize, in_doubt: bool) {
         if blobs > 0 {
+            let (cause, remedy) = if in_doubt {
+                (
+                    "were brought back, since what needs them was in doubt at the second look",
+                    "see the other findings",
+                )
+            } else {
+                (
+                    "were needed again between the two looks, and were brought back",
+                    "nothing; a push came in between",
+                )
+            };
             self.findings.push(Problem {
                 severity: Severity::Note,
                 code: Code::ChangedMeanwhile,
                 repository: None,
                 path: "blobs".into(),
-                cause: format!(
-                    "{blobs} of them were needed again between the two looks, and were brought back"
-                ),
-                remedy: "nothing; a push came in between, and the next sweep decides anew".into(),
+                cause: format!("{blobs} of them {cause}"),
+                remedy: format!("{remedy}; the next sweep decides anew"),
             });
         }
     }

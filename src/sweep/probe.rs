@@ -7,7 +7,7 @@ use crate::model::{Canary, Code, Inventory, NameError, Problem, Scratch, Severit
 use crate::probe::{Access, Address, AskError, Client};
 use crate::report::CollectionStatus;
 use crate::stop::Interrupted;
-use crate::store::StoreLock;
+use crate::store::{StoreLock, is_full};
 
 /// Why blobs are not collected beside a registry; each goes on after the registry's address.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,14 @@ impl From<AskError> for Unproven {
 }
 
 impl Unproven {
+    fn may_lack_room(&self) -> bool {
+        match self {
+            Self::NotAsked(error) => matches!(**error, AskError::Odd { .. }),
+            Self::Store(error) => is_full(error),
+            _ => false,
+        }
+    }
+
     const fn status(&self) -> CollectionStatus {
         match self {
             Self::Cached | Self::Elsewhere(_) => CollectionStatus::Refused,
@@ -79,7 +87,12 @@ impl Sweep<'_> {
         let Some(access) = &self.config.probe else { return Ok(None) };
         self.remove_scratches(lock);
         for address in &access.addresses {
-            match self.probe_one(lock, inventory, access, address) {
+            let mut proven = self.probe_one(lock, inventory, access, address);
+            // On a full disk a registry takes no upload, and the janitor still has some room.
+            if proven.as_ref().is_err_and(Unproven::may_lack_room) && self.store.give_up_reserve(lock) {
+                proven = self.probe_one(lock, inventory, access, address);
+            }
+            match proven {
                 Ok(()) => tracing::debug!("the registry at {address} looks at the disk"),
                 Err(Unproven::Interrupted(interrupted)) => return Err(interrupted),
                 Err(unproven) => {

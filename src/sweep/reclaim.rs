@@ -80,7 +80,9 @@ impl Reclaim {
                 *held = held.saturating_add(inventory.sizes.of(*blob));
             }
         }
-        let not_kept = inventory.blobs.iter().filter(|blob| marks.fate(**blob) != Fate::Kept);
+        let is_hollow = |blob: &Id| hollow.binary_search(blob).is_ok();
+        let not_kept =
+            inventory.blobs.iter().filter(|blob| marks.fate(**blob) != Fate::Kept && !is_hollow(blob));
         let not_kept = not_kept.fold((0, 0), |(count, bytes), blob| {
             (count + 1, u64::saturating_add(bytes, inventory.sizes.of(*blob)))
         });
@@ -176,6 +178,15 @@ impl Sweep<'_> {
         let mut ages = self.store.link_ages(bare, self.stop)?.into_iter();
         links.retain(|link| {
             link.written.is_some() || matches!(ages.next(), Some(LinkAge::Empty(at)) if grace.is_over(at))
+        });
+        // A directory that is not empty could not go, in this sweep and in any other.
+        let bare = links.iter().filter(|link| link.written.is_none()).map(place);
+        let mut strays = self.store.strays(bare, self.stop)?.into_iter();
+        links.retain(|link| {
+            let stray = if link.written.is_none() { strays.next().flatten() } else { None };
+            let is_free = stray.is_none();
+            self.findings.extend(stray);
+            is_free
         });
         Ok(links)
     }

@@ -1,10 +1,8 @@
 //! What manifests reference, written down for the next sweep.
 
-use std::io;
-
 use super::Sweep;
 use crate::model::{Code, Inventory, Problem, Severity};
-use crate::store::StoreLock;
+use crate::store::{StoreLock, is_full};
 
 impl Sweep<'_> {
     /// Writes it down last, when there is as much room as there will be. Without it, the next sweep reads every
@@ -13,10 +11,7 @@ impl Sweep<'_> {
         if let Err(error) = self.store.remember_references(lock, inventory) {
             self.findings.push(Problem {
                 // A sweep makes room, and then there is a file again.
-                severity: match error.kind() {
-                    io::ErrorKind::StorageFull => Severity::Warning,
-                    _ => Severity::Error,
-                },
+                severity: if is_full(&error) { Severity::Warning } else { Severity::Error },
                 code: Code::NoReferences,
                 repository: None,
                 path: "janitor/references".into(),

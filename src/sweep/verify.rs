@@ -1,12 +1,14 @@
 //! The last stage: whether every kept tag is all there.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Sweep;
 use super::settle::replace;
 use crate::check::{self, Broken};
 use crate::gc::mark::{self, Fate, Graph};
-use crate::model::{Code, Digest, Expected, Id, Inventory, Manifest, Problem, RepoName, Severity};
+use crate::model::{
+    Code, Digest, Expected, Id, Inventory, Manifest, Problem, RepoName, Repository, Severity,
+};
 use crate::plan;
 use crate::stop::{Interrupted, Length};
 use crate::store::{StoreLock, WRITE_IN_PROGRESS};
@@ -21,7 +23,9 @@ impl Sweep<'_> {
         mut kept: Vec<Id>,
     ) -> Result<Vec<Broken>, Interrupted> {
         let (mut lost, mut broken) = self.check(inventory, &kept)?;
-        if !broken.is_empty() && self.show_missed(lock, inventory, &broken)? {
+        let mut missed = missing(inventory);
+        missed.extend(broken.iter().map(|it| (it.repository.clone(), it.missing.clone())));
+        if self.show_missed(lock, inventory, &missed)? {
             (lost, broken) = self.check(inventory, &kept)?;
         }
         if !broken.is_empty() {
@@ -76,19 +80,12 @@ impl Sweep<'_> {
     }
 
     /// What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
-    fn tell_of_referrers(&mut self, inventory: &Inventory, mut lost: Vec<Id>, broken: &[Broken]) {
-        for repository in &inventory.repositories {
-            let graph = Graph::of(repository, &inventory.manifests);
-            let reached = graph.closure(repository.tagged());
-            let named = reached.iter().filter_map(|it| inventory.manifests.get(it)).flat_map(Manifest::blobs);
-            let absent = named.filter(|it| !it.foreign && !inventory.has_blob(repository.resolve(it.blob)));
-            lost.extend(absent.map(|reference| reference.blob));
-        }
-        lost.sort_unstable();
-        lost.dedup();
-        let told: HashSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
+    fn tell_of_referrers(&mut self, inventory: &Inventory, lost: Vec<Id>, broken: &[Broken]) {
         let lost = lost.into_iter().map(|blob| inventory.digest(blob));
-        let untold = lost.filter(|digest| !told.contains(digest)).map(|digest| Problem {
+        let missing = missing(inventory).into_iter().flat_map(|(_, missing)| missing);
+        let lost: BTreeSet<Digest> = lost.chain(missing).collect();
+        let told: HashSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
+        let untold = lost.into_iter().filter(|digest| !told.contains(digest)).map(|digest| Problem {
             severity: Severity::Error,
             code: Code::Unreadable,
             repository: None,
@@ -104,4 +101,16 @@ impl Sweep<'_> {
 pub(super) fn kept(inventory: &Inventory) -> Vec<Id> {
     let marks = mark::blobs(inventory);
     inventory.blobs.iter().copied().filter(|blob| marks.fate(*blob) == Fate::Kept).collect()
+}
+
+/// By repository, the blobs that its tagged images and their referrers name, and that are not there.
+fn missing(inventory: &Inventory) -> Vec<(RepoName, Vec<Digest>)> {
+    let of_one = |repository: &Repository| {
+        let reached = Graph::of(repository, &inventory.manifests).closure(repository.tagged());
+        let named = reached.iter().filter_map(|it| inventory.manifests.get(it)).flat_map(Manifest::blobs);
+        let absent = named.filter(|it| !it.foreign && !inventory.has_blob(repository.resolve(it.blob)));
+        let absent: BTreeSet<Digest> = absent.map(|reference| inventory.digest(reference.blob)).collect();
+        (!absent.is_empty()).then(|| (repository.name.clone(), absent.into_iter().collect()))
+    };
+    inventory.repositories.iter().filter_map(of_one).collect()
 }

@@ -5,10 +5,11 @@
 //! enough after that, sees every link that was written by a request that had found the blob before. What is
 //! referenced again comes back, and the rest is deleted. `sweep/native.rs` keeps the order.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use crate::gc::mark::{self, Fate, Graph};
-use crate::model::{Hidden, HiddenLink, Id, Inventory, Manifest, Place, RepoName, Repository};
+use crate::model::{Hidden, HiddenLink, Id, Inventory, Manifest, Place, RepoName, Repository, Sizes};
 
 /// The layer links that lead to some blobs, sorted by number: a repository's position, and what the link is filed
 /// under.
@@ -55,6 +56,26 @@ pub fn to_hide(inventory: &Inventory, mut blobs: Vec<Id>, mut links: Vec<HiddenL
         }
     }
     Hidden { links, blobs, repositories, aliases }
+}
+
+/// Keeps the largest of the blobs that are to be hidden and the links to them, and no more files than these.
+pub fn keep_largest(hidden: &mut Hidden, sizes: &Sizes, files: usize) {
+    let mut links: HashMap<Id, usize> = HashMap::new();
+    for link in &hidden.links {
+        *links.entry(hidden.blob(link)).or_default() += 1;
+    }
+    let mut largest = hidden.blobs.clone();
+    largest.sort_by_key(|blob| Reverse(sizes.of(*blob)));
+    let mut room = files;
+    let fits = |blob: &Id| {
+        let left = room.checked_sub(1 + links.get(blob).copied().unwrap_or(0));
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    let kept: HashSet<Id> = largest.into_iter().filter(fits).collect();
+    let links = hidden.links.iter().map(|link| kept.contains(&hidden.blob(link)));
+    let kept: Vec<bool> = links.chain(hidden.blobs.iter().map(|blob| kept.contains(blob))).collect();
+    hidden.retain(&kept);
 }
 
 /// Where a second look shows layer links to hidden blobs: those that are hidden themselves, and any that came since.

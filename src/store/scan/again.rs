@@ -23,6 +23,7 @@ impl Scanner<'_> {
             let name = repository.name.clone();
             let parent = format!("{}/{}", layout::repository(&name), layout::TAGS);
             let mut in_doubt = repository.in_doubt;
+            self.stop.check()?;
             repository.tags.retain_mut(|tag| {
                 if !doubtful(tag) {
                     return true;
