@@ -37,7 +37,11 @@ fn config(stage: &Stage, repair: bool) -> CheckConfig {
     }
 }
 
-fn check(stage: &Stage, repair: bool, watch: Option<Box<dyn Watch>>) -> Result<CheckReport, CheckError> {
+pub(crate) fn check(
+    stage: &Stage,
+    repair: bool,
+    watch: Option<Box<dyn Watch>>,
+) -> Result<CheckReport, CheckError> {
     let store = Store::open(stage.root(), 1, watch)?;
     check_store(&store, &config(stage, repair), &Stop::default(), |_| repair)
 }

@@ -48,6 +48,21 @@ fn make_room_by(engine: &str) {
     fs::write(&untried, "x").unwrap();
 }
 
+#[test]
+fn a_registry_that_has_no_room_for_an_upload_can_still_be_asked_for_a_cache() {
+    let disk = SmallDisk::mount();
+    let (registry, images) = three_images_on(&disk);
+    let janitor = janitor(&registry).env("GC_ENGINE", "native").env("JANITOR_REGISTRY_URL", &registry.url());
+    janitor.clone().keep(1).env("RUN_GC", "false").run().assert_code(0);
+    disk.fill();
+
+    let outcome = janitor.keep(1).run().assert_code(0);
+
+    assert!(outcome.total("bytes_freed") > 2 << 20, "{}", outcome.stdout);
+    assert_blobs(&registry, &digests_of(&images[2..]));
+    assert_all_pull(&registry, "app");
+}
+
 /// The tags in the trash, each with how many reasons are known for its removal.
 fn removed(holding: &Janitor) -> Vec<(String, usize)> {
     let report = holding.clone().arg("trash").run().assert_code(0).report();

@@ -115,3 +115,20 @@ fn a_list_of_what_is_not_hidden_hides_and_deletes_nothing() {
         make_good(&stage, part, 1, &swept());
     }
 }
+
+#[test]
+fn a_repair_after_a_crash_brings_back_what_was_hidden_before_it_moves_anything_aside() {
+    let stage = NativeStage::new();
+    hide_and_end(&stage);
+    // Written anew, and cut short by a disk that was full.
+    let manifest = stage.view().blob_data(&stage.gone.digest());
+    assert!(!manifest.exists());
+    push_links_alone(stage.view(), "other", "late", &stage.gone);
+    fs::write(&manifest, "{").unwrap();
+
+    let report = crate::check::check(&stage.stage, true, None).unwrap();
+
+    assert_eq!(fs::read(&manifest).unwrap(), stage.gone.document().bytes, "{:#?}", report.repaired);
+    assert_eq!(missing(stage.view(), "other", "late"), Vec::<String>::new(), "{:#?}", report.repaired);
+    assert_hides_nothing(&stage, "the repair");
+}

@@ -6,5 +6,6 @@
 mod crashes;
 mod errors;
 mod lists;
+mod oddities;
 mod pushes;
 mod stage;
