@@ -97,7 +97,7 @@ pub struct Totals {
     pub bytes_after: u64,
     /// Bytes of the blobs that went.
     pub bytes_freed: u64,
-    /// The blocks, in bytes, that the file system had set aside for them.
+    /// The blocks, in bytes, that the file system had set aside for them, but for those with another name elsewhere.
     pub bytes_freed_on_disk: u64,
     /// Bytes of the blobs that nothing kept needs, and that are still there.
     pub bytes_held: u64,
