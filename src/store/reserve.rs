@@ -1,8 +1,9 @@
 //! A little room kept in the store, so that a sweep can make more of it on a disk that is full.
 //!
 //! Taking things away needs a few directories in the trash, and on many file systems a directory
-//! takes a block. The reserve is a file that is there for that: it is given up where a directory
-//! cannot be made for want of room, and made anew by the next sweep that finds some.
+//! takes a block; so do the lists of what is hidden, and what a registry is asked to take. The reserve is a file that
+//! is there for that: it is given up where there is no room for one of them, and made anew by the next sweep that finds
+//! some.
 
 use std::io;
 

@@ -273,16 +273,21 @@ fn an_image_in_a_new_repository_is_whole() {
     }
 }
 
+/// The manifest of what is gone, but for the name of a layer.
+fn naming_a_layer_by_sha512(stage: &NativeStage) -> String {
+    let layer = stage.layer();
+    let text = String::from_utf8(stage.gone.document().bytes.clone()).unwrap();
+    let manifest = text.replace(layer.as_str(), &format!("sha512:{}", layer.hex().repeat(2)));
+    assert_ne!(manifest, text);
+    manifest
+}
+
 #[test]
 fn a_layer_under_another_algorithm_comes_back_with_what_it_leads_to() {
     for (moment, repository) in MOMENTS.into_iter().flat_map(|it| [(it, "app"), (it, "other")]) {
         let stage = NativeStage::new();
         let config = blobs_only(&stage);
-        let layer = stage.layer();
-        let name = format!("sha512:{}", layer.hex().repeat(2));
-        let text = String::from_utf8(stage.gone.document().bytes.clone()).unwrap();
-        let manifest = text.replace(layer.as_str(), &name);
-        assert_ne!(manifest, text);
+        let (layer, manifest) = (stage.layer(), naming_a_layer_by_sha512(&stage));
         let builder = StoreBuilder::new(stage.root());
         let alias = stage.alias(&layer);
         let (digest, config_digest) = (layer.clone(), stage.config_blob());
@@ -302,10 +307,7 @@ fn a_layer_under_another_algorithm_comes_back_although_its_hidden_link_cannot_be
     for error in [5, 2] {
         let stage = NativeStage::new();
         let config = blobs_only(&stage);
-        let layer = stage.layer();
-        let name = format!("sha512:{}", layer.hex().repeat(2));
-        let text = String::from_utf8(stage.gone.document().bytes.clone()).unwrap();
-        let manifest = text.replace(layer.as_str(), &name);
+        let (layer, manifest) = (stage.layer(), naming_a_layer_by_sha512(&stage));
         let builder = StoreBuilder::new(stage.root());
         let (hiding, pushed, unread) = (Once::default(), Once::default(), Arc::new(Once::default()));
         let failed = Arc::clone(&unread);
