@@ -12,6 +12,8 @@ use wait4::Wait4;
 pub(crate) struct Run {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
+    /// Processor time of the benchmark meanwhile: of the file system that it serves.
+    pub(crate) served: Duration,
     pub(crate) peak_bytes: u64,
     /// The kernel counts the parent's peak until the child begins as the child's, so a smaller one cannot be told.
     pub(crate) floor_bytes: u64,
@@ -37,6 +39,11 @@ impl Measured {
     /// Median of the processor time in milliseconds.
     pub(crate) fn cpu(&self) -> f64 {
         spread(self.runs.iter().map(|run| run.cpu.as_secs_f64() * 1e3)).0
+    }
+
+    /// Median of the processor time that serving took, in milliseconds.
+    pub(crate) fn served(&self) -> f64 {
+        spread(self.runs.iter().map(|run| run.served.as_secs_f64() * 1e3)).0
     }
 
     /// The largest peak of memory, and the least that could have been told.
@@ -68,6 +75,7 @@ pub(crate) fn run(command: &mut Command, output: &Path) -> Run {
         .stderr(File::create(&log).expect("a file for the log"));
     forget_own_peak();
     let floor_bytes = own_peak_bytes();
+    let served_before = own_cpu();
     let start = Instant::now();
     let mut child =
         command.spawn().unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
@@ -81,7 +89,8 @@ pub(crate) fn run(command: &mut Command, output: &Path) -> Run {
         std::fs::read_to_string(log).unwrap_or_default()
     );
     let cpu = used.rusage.utime + used.rusage.stime;
-    Run { wall, cpu, peak_bytes: used.rusage.maxrss, floor_bytes }
+    let served = own_cpu().saturating_sub(served_before);
+    Run { wall, cpu, served, peak_bytes: used.rusage.maxrss, floor_bytes }
 }
 
 /// A command with a name, made anew for each run.
@@ -112,6 +121,15 @@ pub(crate) fn paired(
 /// has a larger floor.
 fn forget_own_peak() {
     std::fs::write("/proc/self/clear_refs", "5").ok();
+}
+
+/// What this process has had of the processors: the 14th and the 15th field of `proc_pid_stat(5)`.
+fn own_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 fn own_peak_bytes() -> u64 {

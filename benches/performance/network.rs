@@ -14,7 +14,7 @@ use crate::floor::Floor;
 use crate::measure::{Measured, run};
 
 /// Operations in flight that are compared.
-const JOBS: [&str; 4] = ["8", "16", "32", "64"];
+const JOBS: [&str; 5] = ["8", "16", "32", "64", "128"];
 
 /// What was measured.
 pub(crate) struct Network {

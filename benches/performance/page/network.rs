@@ -1,6 +1,7 @@
 //! The section on network storage.
 
 use std::fmt::Write as _;
+use std::num::NonZero;
 use std::time::Duration;
 
 use janitor_testkit::RequestKind;
@@ -20,6 +21,7 @@ pub(super) fn render(network: &Network) -> String {
             ("requests", requests(&network.rows)),
             ("floor", floor(network)),
             ("ratio", ratio(network)),
+            ("processors", processors(network)),
         ],
     )
 }
@@ -112,6 +114,29 @@ fn ratio(network: &Network) -> String {
                 .expect("a string takes every write");
         }
         text.push('\n');
+    }
+    text
+}
+
+/// What the janitor's rows, and the file system that serves them, take of the processors.
+fn processors(network: &Network) -> String {
+    let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut text = format!(
+        "| | a request costs the audit | a request costs the file system | all of both, on {count} processors | median |\n|---|--:|--:|--:|--:|\n"
+    );
+    for row in network.rows.iter().filter(|row| matches!(row.kind, Kind::Cold | Kind::Warm)) {
+        let (own, served) = (row.measured.cpu(), row.measured.served());
+        let micros = |millis: f64| millis * 1e3 / row.requests.total() as f64;
+        writeln!(
+            text,
+            "| {} | {:.0} µs | {:.0} µs | {} | {} |",
+            row.measured.name,
+            micros(own),
+            micros(served),
+            millis((own + served) / count as f64),
+            millis(row.measured.wall().0),
+        )
+        .expect("a string takes every write");
     }
     text
 }
