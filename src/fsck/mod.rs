@@ -198,9 +198,9 @@ impl Check<'_> {
             // What an interrupted sweep had taken away or hidden is no damage.
             let left = self.store.settle_leftovers(&store_lock, self.stop)?;
             if let Some(problem) = left.problems.first() {
-                let why = format!("{}: {}; {}", problem.path, problem.cause, problem.remedy);
-                let failed =
-                    |(it, mend): &(Finding, Mend)| told(it, mend, RepairOutcome::Failed, Some(why.clone()));
+                let failed = |(it, mend): &(Finding, Mend)| {
+                    told(it, mend, RepairOutcome::Failed, Some(problem.to_string()))
+                };
                 repaired.extend(agreed.iter().map(failed));
                 break;
             }

@@ -1,5 +1,7 @@
 //! What a person should know about the store: a path, a cause, a remedy.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 use super::RepoName;
@@ -114,6 +116,12 @@ pub struct Problem {
     pub cause: String,
     /// What a person can do.
     pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}; {}", self.path, self.cause, self.remedy)
+    }
 }
 
 impl Problem {

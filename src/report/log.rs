@@ -25,11 +25,10 @@ pub fn log(report: &SweepReport) {
         }
     }
     for finding in &report.findings {
-        let text = format!("{}: {}; {}", finding.path, finding.cause, finding.remedy);
         match finding.severity {
-            Severity::Note => info!("{text}"),
-            Severity::Warning | Severity::Doubt => warn!("{text}"),
-            Severity::Error => error!("{text}"),
+            Severity::Note => info!("{finding}"),
+            Severity::Warning | Severity::Doubt => warn!("{finding}"),
+            Severity::Error => error!("{finding}"),
         }
     }
     for broken in &report.broken {

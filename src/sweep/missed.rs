@@ -1,7 +1,7 @@
 //! What is hidden and should not be: a sweep that was cut short leaves a list of what it had hidden, and without that
 //! list, what is missed is looked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Sweep;
 use crate::gc::native;
@@ -28,7 +28,7 @@ impl Sweep<'_> {
         &mut self,
         lock: &StoreLock,
         inventory: &mut Inventory,
-        missed: &[(RepoName, Vec<Digest>)],
+        missed: &BTreeMap<RepoName, BTreeSet<Digest>>,
     ) -> Result<bool, Interrupted> {
         let mut files: Vec<HiddenFile> = Vec::new();
         let mut blobs: BTreeSet<Digest> = BTreeSet::new();

@@ -246,10 +246,9 @@ impl<'a> Sweep<'a> {
     /// Ends the sweep without a report; what was found until then is logged.
     fn refuse(&self, refusals: &[Problem]) -> SweepError {
         for found in &self.findings {
-            tracing::warn!("{}: {}; {}", found.path, found.cause, found.remedy);
+            tracing::warn!("{found}");
         }
-        let told = |it: &Problem| format!("{}: {}; {}", it.path, it.cause, it.remedy);
-        SweepError::Refused(refusals.iter().map(told).collect::<Vec<_>>().join("; and "))
+        SweepError::Refused(refusals.iter().map(Problem::to_string).collect::<Vec<_>>().join("; and "))
     }
 
     /// Puts back what an interrupted sweep had taken away; it is decided on anew.

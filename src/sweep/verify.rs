@@ -1,6 +1,6 @@
 //! The last stage: whether every kept tag is all there.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Sweep;
 use super::settle::replace;
@@ -24,7 +24,9 @@ impl Sweep<'_> {
     ) -> Result<Vec<Broken>, Interrupted> {
         let (mut lost, mut broken) = self.check(inventory, &kept)?;
         let mut missed = missing(inventory);
-        missed.extend(broken.iter().map(|it| (it.repository.clone(), it.missing.clone())));
+        for Broken { repository, missing, .. } in &broken {
+            missed.entry(repository.clone()).or_default().extend(missing.iter().cloned());
+        }
         if self.show_missed(lock, inventory, &missed)? {
             (lost, broken) = self.check(inventory, &kept)?;
         }
@@ -82,8 +84,7 @@ impl Sweep<'_> {
     /// What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
     fn tell_of_referrers(&mut self, inventory: &Inventory, lost: Vec<Id>, broken: &[Broken]) {
         let lost = lost.into_iter().map(|blob| inventory.digest(blob));
-        let missing = missing(inventory).into_iter().flat_map(|(_, missing)| missing);
-        let lost: BTreeSet<Digest> = lost.chain(missing).collect();
+        let lost: BTreeSet<Digest> = lost.chain(missing(inventory).into_values().flatten()).collect();
         let told: HashSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
         let untold = lost.into_iter().filter(|digest| !told.contains(digest)).map(|digest| Problem {
             severity: Severity::Error,
@@ -104,13 +105,13 @@ pub(super) fn kept(inventory: &Inventory) -> Vec<Id> {
 }
 
 /// By repository, the blobs that its tagged images and their referrers name, and that are not there.
-fn missing(inventory: &Inventory) -> Vec<(RepoName, Vec<Digest>)> {
+fn missing(inventory: &Inventory) -> BTreeMap<RepoName, BTreeSet<Digest>> {
     let of_one = |repository: &Repository| {
         let reached = Graph::of(repository, &inventory.manifests).closure(repository.tagged());
         let named = reached.iter().filter_map(|it| inventory.manifests.get(it)).flat_map(Manifest::blobs);
         let absent = named.filter(|it| !it.foreign && !inventory.has_blob(repository.resolve(it.blob)));
         let absent: BTreeSet<Digest> = absent.map(|reference| inventory.digest(reference.blob)).collect();
-        (!absent.is_empty()).then(|| (repository.name.clone(), absent.into_iter().collect()))
+        (!absent.is_empty()).then(|| (repository.name.clone(), absent))
     };
     inventory.repositories.iter().filter_map(of_one).collect()
 }

@@ -112,22 +112,14 @@ pub fn needed_back(hidden: &Hidden, written: &[bool], linked: &[Id], look: &Inve
         return vec![true; hidden.len()];
     }
     let marks = mark::blobs(look);
-    let written_to: HashSet<Id> = hidden
-        .links
-        .iter()
-        .zip(written)
-        .filter(|(_, written)| **written)
-        .map(|(link, _)| hidden.blob(link))
-        .collect();
+    let blobs_where = |answers: &[bool]| -> HashSet<Id> {
+        let links = hidden.links.iter().zip(answers).filter(|(_, answer)| **answer);
+        links.map(|(link, _)| hidden.blob(link)).collect()
+    };
+    let written_to = blobs_where(written);
     // By what the first look knew as well: a link of another algorithm may be unreadable by now.
-    let named_by = named_links(hidden, look);
-    let named: HashSet<Id> = hidden
-        .links
-        .iter()
-        .zip(&named_by)
-        .filter(|(_, named)| **named)
-        .map(|(link, _)| hidden.blob(link))
-        .collect();
+    let are_named = named_links(hidden, look);
+    let named = blobs_where(&are_named);
     let is_needed = |blob: &Id| {
         marks.fate(*blob) != Fate::Garbage
             || linked.binary_search(blob).is_ok()
@@ -135,7 +127,7 @@ pub fn needed_back(hidden: &Hidden, written: &[bool], linked: &[Id], look: &Inve
             || named.contains(blob)
     };
     let hidden_blobs = by_number(hidden);
-    let links = hidden.links.iter().zip(named_by).map(|(link, is_named)| {
+    let links = hidden.links.iter().zip(are_named).map(|(link, is_named)| {
         // A link to a hidden blob goes where that goes; one that led nowhere is back where its blob is.
         let blob = hidden.blob(link);
         let leads = if hidden_blobs.binary_search(&blob).is_ok() {
