@@ -35,9 +35,6 @@ macro_rules! write_as {
 
 fn main() -> ExitCode {
     match Config::from_process() {
-        Ok(Asked::Answered(text)) => {
-            no_matter_who_reads(text.print()).unwrap_or_else(|error| complain(&error, 1))
-        }
         Ok(Asked::Health(heartbeat)) => match Heartbeat::new(&heartbeat).check() {
             Ok(doing) => answer(&format!("{doing}\n")).unwrap_or_else(|error| complain(&error, 1)),
             Err(error) => complain(&error.into(), 1),
@@ -65,7 +62,12 @@ fn main() -> ExitCode {
             answer_with(&config, |stop, _, out| empty_trash(&config, yes, stop, out))
         }
         Ok(Asked::Sweep(config)) => run(&config).unwrap_or_else(|error| complain(&error, 1)),
-        Err(error) => complain(&error.into(), 2),
+        Err(answer) if answer.use_stderr() => {
+            // Where stderr is closed there is nobody left to tell.
+            answer.print().ok();
+            ExitCode::from(2)
+        }
+        Err(answer) => no_matter_who_reads(answer.print()).unwrap_or_else(|error| complain(&error, 1)),
     }
 }
 

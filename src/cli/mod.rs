@@ -8,6 +8,7 @@ mod values;
 
 use std::path::PathBuf;
 
+use clap::error::ContextKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use check::Check;
@@ -74,13 +75,41 @@ impl Cli {
     /// The sign of life to look at, where that is what was asked for. Of the variables only this
     /// path's is read: a bad value elsewhere stops a sweep, which then tells of it itself.
     pub fn asks_for_health() -> Option<PathBuf> {
-        let without = |argument: clap::Arg| {
-            if argument.get_id() == "heartbeat" { argument } else { argument.env(None::<&str>) }
-        };
-        let command = Self::command().mut_args(without).mut_subcommands(|it| it.mut_args(without));
+        let command = without_variables(Self::command(), Some("heartbeat"));
         let cli = Self::from_arg_matches(&command.try_get_matches().ok()?).ok()?;
         matches!(cli.command, Some(Command::Health)).then_some(cli.settings.heartbeat)
     }
+
+    /// Whether this error is there without any variable, so that it is about what was typed.
+    pub fn is_typed(error: &clap::Error) -> bool {
+        let typed = without_variables(Self::command(), None).try_get_matches();
+        typed.is_err_and(|typed| {
+            [ContextKind::InvalidArg, ContextKind::InvalidValue]
+                .into_iter()
+                .all(|kind| typed.get(kind) == error.get(kind))
+                && typed.kind() == error.kind()
+        })
+    }
+}
+
+/// A command and its subcommands, reading no variable except that of one argument.
+fn without_variables(command: clap::Command, except: Option<&str>) -> clap::Command {
+    let without = |argument: clap::Arg| {
+        let is_exception = except.is_some_and(|id| argument.get_id() == id);
+        if is_exception { argument } else { argument.env(None::<&str>) }
+    };
+    command.mut_args(without).mut_subcommands(|it| without_variables(it, except))
+}
+
+/// All arguments of a command and its subcommands.
+pub fn arguments(command: &clap::Command) -> Vec<&clap::Arg> {
+    let below = command.get_subcommands().flat_map(arguments);
+    command.get_arguments().chain(below).collect()
+}
+
+/// Whether an address that is wrong may have a password in it, so that no message may repeat it.
+pub fn may_hold_a_secret(url: &str) -> bool {
+    values::may_hold_a_secret(url)
 }
 
 /// What to do instead of sweeping.
@@ -118,14 +147,14 @@ pub enum Command {
     Restore(RestoreArguments),
 }
 
-/// Which engine was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which collector was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineChoice {
-    /// The registry's collector where its binary is found, the janitor's own elsewhere.
+    /// The registry's where --registry-bin is found, the janitor's own elsewhere
     Auto,
-    /// The registry's collector.
+    /// The registry's own garbage-collect
     Registry,
-    /// The janitor's own.
+    /// The janitor's own
     Native,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values::{
-    age, count, engine, interval, jobs, lock_wait, path, percent, registry_url, settle, switch, text, timeout,
+    age, count, interval, jobs, lock_wait, path, percent, registry_url, settle, switch, text, timeout,
 };
 use super::{EngineChoice, LogFormat, LogLevel, OutputFormat};
 
@@ -110,7 +110,7 @@ pub struct Settings {
     /// Before blobs are reclaimed, each is asked whether it goes by the disk or by what it remembers: a
     /// few bytes are uploaded to a scratch repository, taken out of the store, and asked for again.
     /// Unset, or `none`: the registry's configuration has to do.
-    #[arg(long, env = "JANITOR_REGISTRY_URL", value_name = "URL", value_parser = registry_url, help_heading = "The registry")]
+    #[arg(long, env = "JANITOR_REGISTRY_URL", hide_env_values = true, value_name = "URL", value_parser = registry_url, help_heading = "The registry")]
     pub registry_url: Option<String>,
 
     /// User name for a registry that asks for one; the password is in `JANITOR_REGISTRY_PASSWORD`
@@ -130,11 +130,16 @@ pub struct Settings {
     #[arg(long, env = "RUN_GC", value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Collection")]
     pub run_gc: bool,
 
-    /// What reclaims the blobs: auto, registry or native
+    /// Collector that reclaims the blobs
     ///
-    /// `registry` is the registry's own collector, `native` the janitor's, which may run beside pushes and is far
-    /// faster on network storage. `auto` is `registry` where --registry-bin is found, `native` elsewhere.
-    #[arg(long, env = "GC_ENGINE", value_name = "ENGINE", default_value = "auto", value_parser = engine, help_heading = "Collection")]
+    /// The native collector may run beside pushes, and is far faster on network storage.
+    #[arg(
+        long,
+        env = "GC_ENGINE",
+        value_name = "ENGINE",
+        default_value = "auto",
+        help_heading = "Collection"
+    )]
     pub gc_engine: EngineChoice,
 
     /// Time limit for one run of the registry's collector

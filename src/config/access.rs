@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
+use super::refusal;
 use crate::cli::Settings;
 use crate::probe::{Access, Address, Credentials, Secret};
 
@@ -18,13 +18,13 @@ const DOCKER_FILE: &str = "config.json";
 pub(super) fn resolve(
     settings: &Settings,
     environment: &BTreeMap<String, OsString>,
-) -> Result<Option<Access>, ConfigError> {
+) -> Result<Option<Access>, clap::Error> {
     let credentials = credentials(settings, environment)?;
     let Some(text) = &settings.registry_url else { return Ok(None) };
     let addresses = Address::parse_all(text).map_err(|allowed| {
         // A password may stand before an @, so the value is not repeated.
-        ConfigError::new(format!(
-            "JANITOR_REGISTRY_URL cannot have a user name or a password in it; set JANITOR_REGISTRY_USERNAME and {PASSWORD}; allowed: {allowed}"
+        refusal::of(format!(
+            "a user name or password in JANITOR_REGISTRY_URL: set JANITOR_REGISTRY_USERNAME and {PASSWORD} instead; expected {allowed}"
         ))
     })?;
     Ok((!addresses.is_empty()).then_some(Access { addresses, credentials }))
@@ -33,25 +33,29 @@ pub(super) fn resolve(
 fn credentials(
     settings: &Settings,
     environment: &BTreeMap<String, OsString>,
-) -> Result<Credentials, ConfigError> {
-    let refuse = |why: &str| Err(ConfigError::new(why.to_owned()));
+) -> Result<Credentials, clap::Error> {
+    let refuse = |why: &str| Err(refusal::of(why));
     let password = match environment.get(PASSWORD).map(|password| password.to_str()) {
         None => None,
         Some(Some(password)) if !password.is_empty() => Some(Secret::new(password.to_owned())),
-        Some(_) => return refuse("JANITOR_REGISTRY_PASSWORD cannot be; allowed: a text that is not empty"),
+        Some(_) => {
+            return refuse(
+                "invalid value for 'JANITOR_REGISTRY_PASSWORD': expected a text that is not empty",
+            );
+        }
     };
     let file = settings.registry_password_file.clone();
     match (settings.registry_username.clone(), password, file) {
         (_, Some(_), Some(_)) => refuse(
-            "JANITOR_REGISTRY_PASSWORD and JANITOR_REGISTRY_PASSWORD_FILE are both set; allowed: one of them",
+            "JANITOR_REGISTRY_PASSWORD and JANITOR_REGISTRY_PASSWORD_FILE are both set: set only one of them",
         ),
         (Some(username), Some(password), None) => Ok(Credentials::Given { username, password }),
         (Some(username), None, Some(password)) => Ok(Credentials::InFile { username, password }),
         (Some(_), None, None) => refuse(
-            "JANITOR_REGISTRY_USERNAME has no password; set JANITOR_REGISTRY_PASSWORD or JANITOR_REGISTRY_PASSWORD_FILE",
+            "JANITOR_REGISTRY_USERNAME is set without a password: set JANITOR_REGISTRY_PASSWORD or JANITOR_REGISTRY_PASSWORD_FILE",
         ),
         (None, Some(_), None) | (None, None, Some(_)) => {
-            refuse("the password of the registry has no user name; set JANITOR_REGISTRY_USERNAME")
+            refuse("the registry's password is set without a user name: set JANITOR_REGISTRY_USERNAME")
         }
         (None, None, None) => Ok(docker(settings.docker_config.as_deref(), environment)),
     }

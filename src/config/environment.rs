@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 
-use clap::CommandFactory;
+use clap::CommandFactory as _;
 
-use super::ConfigError;
 use super::access::PASSWORD;
-use crate::cli::Cli;
+use super::refusal;
+use crate::cli::{self, Cli};
 
 /// Variables with these beginnings are the janitor's own.
 const OURS: [&str; 4] = ["JANITOR_", "GC_", "KEEP_", "UNDO_"];
@@ -19,25 +19,24 @@ pub(super) fn read() -> BTreeMap<String, OsString> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
 }
 
+/// How alike a name must be to the nearest setting to be worth a tip: more than two thirds of its letters.
+const ALIKE: f64 = 0.66;
+
 /// Refuses variables that look like settings and are none.
-pub(super) fn refuse_misspelt(environment: &BTreeMap<String, OsString>) -> Result<(), ConfigError> {
+pub(super) fn refuse_misspelt(environment: &BTreeMap<String, OsString>) -> Result<(), clap::Error> {
     let command = Cli::command();
-    let all = std::iter::once(&command).chain(command.get_subcommands());
-    let arguments = all.flat_map(clap::Command::get_arguments).filter_map(|it| it.get_env()?.to_str());
+    let arguments = cli::arguments(&command).into_iter().filter_map(|it| it.get_env()?.to_str());
     let mut seen = HashSet::new();
-    // What every command takes is there once for each.
+    // Settings that every command takes appear once for each command.
     let known: Vec<&str> = arguments.chain([PASSWORD]).filter(|name| seen.insert(*name)).collect();
-    match environment.keys().find(|name| misspelt(name, &known)) {
-        None => Ok(()),
-        Some(name) => {
-            let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
-            Err(ConfigError::new(format!(
-                "{name} is not a setting; did you mean {}? allowed: {}",
-                nearest.unwrap_or(&""),
-                known.join(", ")
-            )))
-        }
-    }
+    let Some(name) = environment.keys().find(|name| misspelt(name, &known)) else { return Ok(()) };
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(known, &name.to_uppercase());
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let tip = match nearest.filter(|nearest| likeness(nearest) > ALIKE) {
+        Some(nearest) => format!("\n\n  tip: a similar variable exists: '{nearest}'"),
+        None => String::new(),
+    };
+    Err(refusal::of(format!("unexpected environment variable '{name}' found{tip}")))
 }
 
 /// A misspelt setting would silently leave a default in force, and that may delete more.

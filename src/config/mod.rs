@@ -12,11 +12,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use jiff::SignedDuration;
 
 pub use check::{CheckConfig, Deep};
-pub use refusal::ConfigError;
 pub use usage::UsageQuery;
 
 use crate::cli::{
@@ -94,6 +94,8 @@ pub struct Collection {
     pub engine: EngineChoice,
     /// The registry's binary, a path or a name.
     pub binary: PathBuf,
+    /// Whether somebody gave the binary, so that it should be there.
+    pub is_binary_given: bool,
     /// Where a name is looked for.
     pub search: Vec<PathBuf>,
     /// The registry's configuration file.
@@ -143,62 +145,79 @@ pub enum Asked {
     EmptyTrash(Box<Config>, bool),
     /// To bring removed tags back.
     Restore(Box<Config>, Wanted),
-    /// Something that has its answer already, such as `--help`.
-    Answered(clap::Error),
+}
+
+/// The settings as they were given, and where each came from.
+struct Given<'a> {
+    settings: Settings,
+    matches: &'a ArgMatches,
+    environment: &'a BTreeMap<String, OsString>,
+}
+
+impl Given<'_> {
+    fn source(&self, id: &str) -> Option<ValueSource> {
+        self.matches.value_source(id)
+    }
 }
 
 impl Config {
     /// Reads the process's arguments and environment.
     ///
     /// # Errors
-    /// [`ConfigError`], in one line, naming the setting, its value and what is allowed.
-    pub fn from_process() -> Result<Asked, ConfigError> {
+    /// Whatever is to be printed instead: the help, the version, or what is wrong with a setting.
+    pub fn from_process() -> Result<Asked, clap::Error> {
         let environment = environment::read();
         // What only a sweep needs is no matter for a look at its sign of life.
         if let Some(heartbeat) = Cli::asks_for_health() {
             return Ok(Asked::Health(heartbeat));
         }
-        match Cli::try_parse() {
-            Err(answer) if !answer.use_stderr() => Ok(Asked::Answered(answer)),
-            Err(error) => Err(ConfigError::from_clap(&error, &environment)),
-            Ok(cli) => {
-                environment::refuse_misspelt(&environment)?;
-                let config = |settings: Settings| {
-                    Ok::<_, ConfigError>(Box::new(Self::resolve(settings, &environment)?))
-                };
-                // What is asked for on the spot is answered there.
-                let told = |settings: Settings| {
-                    let settings =
-                        Settings { output: settings.output.or(Some(OutputFormat::Text)), ..settings };
-                    config(settings)
-                };
-                Ok(match cli.command {
-                    None => Asked::Sweep(config(cli.settings)?),
-                    Some(Command::Health) => Asked::Health(cli.settings.heartbeat),
-                    Some(Command::Check(check)) => {
-                        Asked::Check(Box::new(CheckConfig::resolve(check, cli.settings)))
-                    }
-                    Some(Command::Du(arguments)) => {
-                        let config = told(cli.settings)?;
-                        let query = UsageQuery::resolve(arguments, config.output);
-                        Asked::Usage(config, query)
-                    }
-                    Some(Command::Trash { command: None }) => Asked::Trash(told(cli.settings)?),
-                    Some(Command::Trash { command: Some(TrashCommand::Empty { yes }) }) => {
-                        Asked::EmptyTrash(told(cli.settings)?, yes)
-                    }
-                    Some(Command::Restore(RestoreArguments { tags, sweep, overwrite })) => {
-                        Asked::Restore(told(cli.settings)?, Wanted { tags, sweep, overwrite })
-                    }
-                })
+        let matches = match Cli::command().try_get_matches() {
+            Err(answer) if !answer.use_stderr() => return Err(answer),
+            Err(error) => return Err(refusal::name_the_variable(error, &environment)),
+            Ok(matches) => matches,
+        };
+        let cli = Cli::from_arg_matches(&matches)?;
+        environment::refuse_misspelt(&environment)?;
+        let config = |settings: Settings| {
+            let given = Given { settings, matches: &matches, environment: &environment };
+            Ok::<_, clap::Error>(Box::new(Self::resolve(given)?))
+        };
+        // What is asked for on the spot is answered there.
+        let told = |settings: Settings| {
+            let settings = Settings { output: settings.output.or(Some(OutputFormat::Text)), ..settings };
+            config(settings)
+        };
+        Ok(match cli.command {
+            None => Asked::Sweep(config(cli.settings)?),
+            Some(Command::Health) => Asked::Health(cli.settings.heartbeat),
+            Some(Command::Check(check)) => Asked::Check(Box::new(CheckConfig::resolve(check, cli.settings))),
+            Some(Command::Du(arguments)) => {
+                let config = told(cli.settings)?;
+                let query = UsageQuery::resolve(arguments, config.output);
+                Asked::Usage(config, query)
             }
-        }
+            Some(Command::Trash { command: None }) => Asked::Trash(told(cli.settings)?),
+            Some(Command::Trash { command: Some(TrashCommand::Empty { yes }) }) => {
+                Asked::EmptyTrash(told(cli.settings)?, yes)
+            }
+            Some(Command::Restore(RestoreArguments { tags, sweep, overwrite })) => {
+                Asked::Restore(told(cli.settings)?, Wanted { tags, sweep, overwrite })
+            }
+        })
     }
 
-    fn resolve(settings: Settings, environment: &BTreeMap<String, OsString>) -> Result<Self, ConfigError> {
-        if settings.keep_last_n == 0 && !settings.unsafe_keep_none {
-            return Err(ConfigError::keep_none());
+    fn resolve(given: Given<'_>) -> Result<Self, clap::Error> {
+        if given.settings.keep_last_n == 0 && !given.settings.unsafe_keep_none {
+            let name = match given.source("keep_last_n") {
+                Some(ValueSource::EnvVariable) => "KEEP_LAST_N",
+                _ => "--keep-last-n",
+            };
+            return Err(refusal::of(format!(
+                "invalid value '0' for '{name}': it would remove every tag; expected 1 or more, or 0 with JANITOR_UNSAFE_KEEP_NONE=true"
+            )));
         }
+        let is_binary_given = given.source("registry_bin").is_some_and(|it| it != ValueSource::DefaultValue);
+        let Given { settings, environment, .. } = given;
         let probe = access::resolve(&settings, environment)?;
         let grace = SignedDuration::try_from(settings.gc_grace).unwrap_or(SignedDuration::MAX);
         let registry_config = settings.registry_config.unwrap_or_else(|| {
@@ -235,6 +254,7 @@ impl Config {
             collection: settings.run_gc.then(|| Collection {
                 engine: settings.gc_engine,
                 binary: settings.registry_bin,
+                is_binary_given,
                 search: search.unwrap_or_default(),
                 config: registry_config,
                 environment: environment::registry_variables(environment),

@@ -14,6 +14,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::model::Digest;
@@ -83,13 +84,13 @@ fn quoted(lines: &[String]) -> String {
 }
 
 impl Collector {
-    /// Finds a binary by its path, or by its name in a search path.
+    /// Finds an executable binary by its path, or by its name in a search path.
     pub fn find(binary: &Path, search: &[PathBuf]) -> Option<PathBuf> {
-        let is_file = |path: &PathBuf| path.is_file();
+        let is_program = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
         if binary.components().count() > 1 {
-            return Some(binary.to_owned()).filter(is_file);
+            return Some(binary.to_owned()).filter(is_program);
         }
-        search.iter().map(|dir| dir.join(binary)).find(is_file)
+        search.iter().map(|dir| dir.join(binary)).find(is_program)
     }
 
     /// Asks what a run would delete; changes nothing.

@@ -5,6 +5,7 @@ use crate::cli::EngineChoice;
 use crate::config::registry::RegistryConfig;
 use crate::config::{Collection, Config};
 use crate::gc::stock::Collector;
+use crate::model::{Code, Problem, Severity};
 use crate::report::CollectionStatus;
 use crate::store::Store;
 
@@ -63,6 +64,28 @@ impl Engine {
                 settings.binary.display()
             )),
         }
+    }
+
+    /// A warning where somebody gave a binary for `auto` that cannot be run, so that the native collector is used.
+    pub(super) fn missing_binary(config: &Config) -> Option<Problem> {
+        let settings = config.collection.as_ref()?;
+        let is_missing = settings.engine == EngineChoice::Auto
+            && settings.is_binary_given
+            && Collector::find(&settings.binary, &settings.search).is_none();
+        is_missing.then(|| {
+            let binary = settings.binary.display();
+            let place = if settings.binary.components().count() > 1 { "" } else { " in PATH" };
+            Problem {
+                severity: Severity::Warning,
+                code: Code::Collector,
+                repository: None,
+                path: "JANITOR_REGISTRY_BIN".into(),
+                cause: format!(
+                    "there is no executable '{binary}'{place}, so GC_ENGINE=auto uses the native collector"
+                ),
+                remedy: "correct or unset JANITOR_REGISTRY_BIN, or set GC_ENGINE=native".into(),
+            }
+        })
     }
 
     /// Whether it knows how old a blob is, so that young ones are safe from it.

@@ -230,6 +230,7 @@ impl<'a> Sweep<'a> {
             undo_due: Vec::new(),
             undo_expired: 0,
         };
+        sweep.findings.extend(Engine::missing_binary(config));
         if clock.skew().abs() > SKEW_TOLD {
             sweep.findings.push(Problem {
                 severity: Severity::Warning,

@@ -62,6 +62,7 @@ impl Settings {
                     EngineChoice::Registry
                 },
                 binary: registry_bin(),
+                is_binary_given: false,
                 search: Vec::new(),
                 config: registry_config.into(),
                 environment: std::collections::BTreeMap::new(),

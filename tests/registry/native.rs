@@ -72,6 +72,29 @@ fn it_is_chosen_where_no_registry_is_installed() {
 }
 
 #[test]
+fn a_binary_that_was_given_and_cannot_be_run_is_reported_and_the_native_collector_runs() {
+    let registry = Registry::start();
+    push_versions(&registry, "app", 2);
+    let scratch = registry.scratch();
+    let (nowhere, idle) = (scratch.join("no-such-registry"), scratch.join("not-executable"));
+    std::fs::write(&idle, "#!/bin/sh\n").unwrap();
+    for binary in [&nowhere, &idle] {
+        let sweep = janitor(&registry).collector(binary).env("GC_ENGINE", "auto").keep(1);
+        let outcome = sweep.run().assert_code(0);
+        assert_eq!(outcome.report()["collection"]["engine"], "native");
+        let told = format!("there is no executable '{}', so GC_ENGINE=auto uses", binary.display());
+        assert!(outcome.stderr.contains(&told), "{}", outcome.stderr);
+        let findings = outcome.report()["findings"].to_string();
+        assert!(findings.contains("JANITOR_REGISTRY_BIN") && findings.contains(&told), "{findings}");
+    }
+
+    let unset = janitor(&registry).without("JANITOR_REGISTRY_BIN").env("GC_ENGINE", "auto");
+    let outcome = unset.env("PATH", "/nowhere").run().assert_code(0);
+    assert_eq!(outcome.report()["collection"]["engine"], "native");
+    assert!(!outcome.report()["findings"].to_string().contains("JANITOR_REGISTRY_BIN"));
+}
+
+#[test]
 fn it_leaves_blobs_alone_while_nothing_tells_whether_the_registry_has_a_cache() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 3);

@@ -304,9 +304,9 @@ fn what_is_not_there_or_cannot_be_is_an_error() {
     let error = |arguments: &[&str]| du(&registry, arguments).run().assert_code(2).stderr;
     assert_eq!(error(&["team"]), "error: there is no repository team (but team/app) in this store\n");
     assert_eq!(error(&["team/app:v9"]), "error: there is no tag team/app:v9 in this store\n");
-    assert!(error(&["Team"]).contains("allowed: a repository, or a tag of one"), "{}", error(&["Team"]));
-    assert!(error(&["--top=0"]).contains("--top 0 cannot be; allowed: a whole number from 1 upward, or all"));
-    assert!(error(&["--sort=age"]).contains("allowed: size, alone, name"), "{}", error(&["--sort=age"]));
+    assert!(error(&["Team"]).contains("expected a repository, or a tag of one"), "{}", error(&["Team"]));
+    assert!(error(&["--top=0"]).contains("'--top <N>': expected a whole number, 1 or more, or 'all'"));
+    assert!(error(&["--sort=age"]).contains("[possible values: size, alone, name]"));
 
     let nowhere = registry.scratch().join("nowhere").display().to_string();
     let outcome = du(&registry, &[]).env("JANITOR_DATA_DIR", &nowhere).run().assert_code(10);

@@ -114,6 +114,7 @@ fn without_second_look(registry: &Registry, grace: Duration, settle: Duration, k
         collection: Some(Collection {
             engine: EngineChoice::Native,
             binary: "no-such-registry".into(),
+            is_binary_given: false,
             search: Vec::new(),
             config: registry.config().into(),
             environment: BTreeMap::new(),

@@ -112,10 +112,10 @@ fn wrong_settings_are_told_before_anything_is_read() {
     let registry = Registry::start();
     push_versions(&registry, "app", 1);
     for (arguments, told) in [
-        (["--deep", "--rate=fast"], "--rate fast cannot be; allowed: bytes in a second"),
-        (["--deep", "--rate=0"], "--rate 0 cannot be; allowed: bytes in a second"),
-        (["--rate=1MB", "--output=json"], "--deep is needed as well"),
-        (["--state=x", "--output=json"], "--deep is needed as well"),
+        (["--deep", "--rate=fast"], "'fast' for '--rate <RATE>': expected bytes per second"),
+        (["--deep", "--rate=0"], "'0' for '--rate <RATE>': expected bytes per second"),
+        (["--rate=1MB", "--output=json"], "required arguments were not provided:\n  --deep\n"),
+        (["--state=x", "--output=json"], "required arguments were not provided:\n  --deep\n"),
     ] {
         let outcome = check(&registry).arg(arguments[0]).arg(arguments[1]).run().assert_code(2);
         assert!(outcome.stderr.contains(told), "{arguments:?}: {}", outcome.stderr);

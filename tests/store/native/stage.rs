@@ -97,6 +97,7 @@ impl NativeStage {
             collection: Some(Collection {
                 engine: EngineChoice::Native,
                 binary: "no-such-registry".into(),
+                is_binary_given: false,
                 search: Vec::new(),
                 config: self.config.path().join("config.yml"),
                 environment: BTreeMap::new(),
