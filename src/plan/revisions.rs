@@ -1,6 +1,7 @@
 //! Which manifests go: those that no tag reaches, unless they are young.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -13,7 +14,7 @@ use crate::model::{Expected, Id, Inventory, LinkAge, Place, Problem, Revision};
 pub struct Candidate {
     /// Which.
     pub revision: Revision,
-    /// When the last of the tags was pushed that this sweep removed, if only such had reached it.
+    /// When the newest of the tags was pushed that this sweep removed and that reached it. `None` if none did.
     pub tag_removed: Option<Timestamp>,
 }
 
@@ -74,21 +75,33 @@ pub fn unreachable(inventory: &Inventory, removed: &[(Revision, Timestamp)]) -> 
         inventory.digests.sort(&mut unreached);
         let from = removed.partition_point(|(revision, _)| revision.repository < at);
         let own = removed[from..].iter().take_while(|(revision, _)| revision.repository == at);
-        let last = own.clone().map(|(_, pushed_at)| *pushed_at).max();
-        let own = graph.closure(own.map(|(revision, _)| revision.manifest));
+        let tag_removed = pushes(&graph, own.map(|(revision, pushed_at)| (revision.manifest, *pushed_at)));
         candidates.extend(unreached.into_iter().map(|manifest| Candidate {
             revision: Revision { repository: at, manifest },
-            tag_removed: last.filter(|_| own.contains(&manifest)),
+            tag_removed: tag_removed.get(&manifest).copied(),
         }));
     }
     candidates
 }
 
+/// For each manifest that removed tags had reached, when the newest of those tags was pushed. A tag's push
+/// says nothing about the age of what only other tags reached.
+fn pushes(graph: &Graph<'_>, removed: impl Iterator<Item = (Id, Timestamp)>) -> HashMap<Id, Timestamp> {
+    let mut newest_first: Vec<(Id, Timestamp)> = removed.collect();
+    newest_first.sort_by_key(|(_, pushed_at)| Reverse(*pushed_at));
+    let (mut reached, mut pushes) = (HashSet::new(), HashMap::new());
+    for (manifest, pushed_at) in newest_first {
+        let added = graph.extend(&mut reached, [manifest]);
+        pushes.extend(added.into_iter().map(|manifest| (manifest, pushed_at)));
+    }
+    pushes
+}
+
 /// Decides on the candidates, in the order in which they and their `ages` come.
 ///
 /// Whatever stays for its age keeps what it references: a young index may just have been pushed by
-/// digest, and its tag be on its way. With `tag_removed_needs_no_age`, what only removed tags had
-/// reached goes whatever its age.
+/// digest, and its tag be on its way. With `tag_removed_needs_no_age`, what removed tags had reached goes
+/// whatever its age, unless it was pushed again after the newest of them.
 pub fn revisions(
     inventory: &Inventory,
     candidates: &[Candidate],
@@ -100,8 +113,11 @@ pub fn revisions(
     let mut old: Vec<(Revision, Timestamp)> = Vec::new();
     let mut young: HashSet<Revision> = HashSet::new();
     for (Candidate { revision, tag_removed }, age) in candidates.iter().copied().zip(ages) {
-        // What was pushed again since, by its digest, is on its way to another tag.
-        let exempt = |at| tag_removed_needs_no_age && tag_removed.is_some_and(|pushed_at| at <= pushed_at);
+        // What was pushed again since, by its digest, is on its way to another tag. A push in the future is no
+        // time to go by.
+        let exempt = |at| {
+            tag_removed_needs_no_age && tag_removed.is_some_and(|pushed_at| at <= pushed_at.min(grace.now))
+        };
         match age {
             LinkAge::Written(at) if exempt(at) || grace.is_over(at) => old.push((revision, at)),
             LinkAge::Written(at) => {

@@ -229,6 +229,44 @@ fn a_removed_tag_spares_its_manifests_the_wait_only_if_told() {
 }
 
 #[test]
+fn only_the_push_of_a_tag_that_reached_a_manifest_stands_in_for_its_age() {
+    let specs = ["index=child,both", "child", "both", "sbom>child", "other"];
+    let all = ["index", "child", "both", "sbom", "other"];
+    let inventory = inventory(&[repository("a", &[], &all)], &specs);
+    let tags = [("by-itself", "both", 3), ("old", "index", 90), ("other", "other", 1), ("older", "both", 95)];
+    let removed = tags.map(|(tag, image, minutes)| pushed(at(minutes), removed("a", tag, image)));
+    let candidates = unreachable(&inventory, &named_by(&inventory, &removed));
+    let names = |revisions: &mut dyn Iterator<Item = Revision>| {
+        let found: Vec<Digest> = revisions.map(|it| inventory.digest(it.manifest)).collect();
+        all.into_iter().filter(|name| found.contains(&digest(name))).collect::<Vec<_>>().join(" ")
+    };
+    for (minutes, goes, waits) in [
+        // Pushed by digest after the tag of its index, and before other tags.
+        (5, "index both other", "child sbom"),
+        // Pushed again after the newest tag that reached it.
+        (2, "index other", "child both sbom"),
+        (0, "index", "child both sbom other"),
+        (60, "index child both sbom other", ""),
+    ] {
+        let is_index = |it: &Candidate| inventory.digest(it.revision.manifest) == digest("index");
+        let ages = candidates.iter().map(|it| written(if is_index(it) { 200 } else { minutes })).collect();
+        let plan = revisions(&inventory, &candidates, ages, true, hour());
+        assert_eq!(names(&mut plan.remove.iter().map(|(it, _)| *it)), goes, "{minutes} minutes");
+        assert_eq!(names(&mut plan.held.iter().copied()), waits, "{minutes} minutes");
+    }
+}
+
+#[test]
+fn a_tag_dated_ahead_does_not_make_a_manifest_old() {
+    let inventory = inventory(&[repository("a", &[], &["image"])], &["image"]);
+    let removed = [pushed(at(-600), removed("a", "ahead", "image"))];
+    let candidates = unreachable(&inventory, &named_by(&inventory, &removed));
+    let going =
+        |minutes| revisions(&inventory, &candidates, vec![written(minutes)], true, hour()).remove.len();
+    assert_eq!((going(-5), going(5)), (0, 1));
+}
+
+#[test]
 fn what_was_pushed_again_by_its_digest_waits_whatever_was_removed() {
     let (going, _, held, _) = Case {
         tags: &[],

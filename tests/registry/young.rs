@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use janitor_testkit::{Collector, Image, Registry, Tree};
+use janitor_testkit::{Collector, Image, Registry, Tree, ago};
 
 use crate::stage::{
     assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_versions, registry_part,
@@ -66,4 +66,29 @@ fn an_audit_pins_nothing() {
 
     assert_eq!(outcome.report()["collection"]["status"], "would-run");
     before.assert_unchanged(&Tree::of(&registry_part(&registry)));
+}
+
+#[test]
+fn a_manifest_pushed_by_its_digest_stays_though_another_tag_was_pushed_and_removed_since() {
+    let registry = Registry::start();
+    let client = registry.client();
+    let (coming, other, newest) = (Image::small(1), Image::small(2), Image::small(3));
+    client.push("app", "v1", &coming);
+    registry.set_push_time("app", "v1", ago(Duration::from_secs(3 * 3600)));
+    // Its next tag, or an index that lists it, is on its way.
+    client.push_untagged("app", &coming);
+    sleep(Duration::from_millis(50));
+    client.push("app", "v2", &other);
+    sleep(Duration::from_millis(50));
+    client.push("app", "v3", &newest);
+    let native = || janitor(&registry).keep(1).env("GC_ENGINE", "native");
+
+    native().env("GC_GRACE", "1h").run().assert_code(0);
+
+    assert_eq!(client.tags("app"), names(&["v3"]));
+    client.pull("app", coming.digest().as_str()).unwrap();
+    client.pull("app", other.digest().as_str()).unwrap_err();
+    // Once it is old enough, it goes as well.
+    native().run().assert_code(0);
+    assert_eq!(blobs_on_disk(&registry), digests_of([&newest]));
 }
