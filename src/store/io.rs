@@ -7,7 +7,7 @@
 //! Everything is opened relative to an open directory and without following symbolic links.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -51,10 +51,6 @@ impl Dir {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    pub(super) const fn fd(&self) -> &OwnedFd {
-        &self.fd
-    }
 }
 
 /// The door: counts, and an optional watch.
@@ -75,6 +71,12 @@ impl Io {
     /// A door with a watch at it.
     pub fn watched(watch: Option<Box<dyn Watch>>) -> Self {
         Self { watch, ..Self::default() }
+    }
+
+    /// A door as on a kernel that does not have `openat2`.
+    #[cfg(test)]
+    pub(super) fn without_openat2() -> Self {
+        Self { without_openat2: AtomicBool::new(true), ..Self::default() }
     }
 
     /// The counts so far.
@@ -300,6 +302,30 @@ impl Io {
         Ok(done)
     }
 
+    /// Runs something on a name, with the open directory that the name is in.
+    ///
+    /// A system call that takes a path of several components follows symbolic links in the middle of it. So the
+    /// directory above the last component is opened first, without following any. That takes a system call more, and on
+    /// network storage no round trip more: a path has to be looked up in either case. It is part of the operation that
+    /// needs it, and is not counted by itself.
+    ///
+    /// # Errors
+    /// Whatever the system says; a symbolic link on the way is an error.
+    pub(super) fn at<T>(
+        &self,
+        dir: &Dir,
+        path: &str,
+        act: impl FnOnce(BorrowedFd<'_>, &str) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match path.rsplit_once('/') {
+            None => act(dir.fd.as_fd(), path),
+            Some((above, name)) => {
+                let above = self.open(dir, above, OFlags::DIRECTORY | OFlags::PATH)?;
+                act(above.as_fd(), name)
+            }
+        }
+    }
+
     fn count(&self, op: Op) {
         self.counts[op as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -307,12 +333,16 @@ impl Io {
     fn open(&self, dir: &Dir, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         if !self.without_openat2.load(Ordering::Relaxed) {
-            let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
             match fs::openat2(&dir.fd, path, flags, Mode::empty(), resolve) {
                 // Kernels before 5.6 do not have it, and some container profiles deny it.
                 Err(Errno::NOSYS | Errno::PERM) => self.without_openat2.store(true, Ordering::Relaxed),
                 done => return done,
             }
+        }
+        // As with RESOLVE_BENEATH.
+        if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+            return Err(Errno::XDEV);
         }
         let mut parent = None;
         let mut rest = path;

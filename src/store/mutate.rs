@@ -4,6 +4,8 @@
 //! repositories are renamed as whole directories into the janitor's trash, and only there is a tree removed; blobs and
 //! other layer links are unlinked in place, under the name that hides them from the registry, and their directories
 //! removed when they are empty.
+//!
+//! No operation follows a symbolic link, neither at the end of a path nor in the middle of it ([`Io::at`]).
 
 #![expect(clippy::disallowed_methods, reason = "this is the one mutating file")]
 
@@ -21,13 +23,12 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 
 /// Makes a directory and those above it; what is there already is fine.
 pub(super) fn make_dirs(io: &Io, dir: &Dir, path: &str) -> io::Result<()> {
-    let made = io.run(Op::MakeDir, dir.path(), path, || Ok(fs::mkdirat(dir.fd(), path, DIR_MODE)?));
-    match made {
+    match make_dir(io, dir, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match path.rsplit_once('/') {
             Some((above, _)) => {
                 make_dirs(io, dir, above)?;
-                match io.run(Op::MakeDir, dir.path(), path, || Ok(fs::mkdirat(dir.fd(), path, DIR_MODE)?)) {
+                match make_dir(io, dir, path) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
                     made => made,
                 }
@@ -38,24 +39,65 @@ pub(super) fn make_dirs(io: &Io, dir: &Dir, path: &str) -> io::Result<()> {
     }
 }
 
-/// Renames a directory. It never replaces content: the system refuses a directory that is not empty.
-pub(super) fn rename_dir(io: &Io, from: &Dir, name: &str, to: &Dir, new_name: &str) -> io::Result<()> {
-    io.run(Op::Rename, from.path(), name, || Ok(fs::renameat(from.fd(), name, to.fd(), new_name)?))
+fn make_dir(io: &Io, dir: &Dir, path: &str) -> io::Result<()> {
+    io.run(Op::MakeDir, dir.path(), path, || {
+        io.at(dir, path, |above, name| Ok(fs::mkdirat(above, name, DIR_MODE)?))
+    })
 }
 
-/// Renames a file in the directory that it is in; a file that has the new name is replaced.
+/// Renames something from one name to another, which may be in another directory.
+fn rename(io: &Io, from: &Dir, path: &str, to: &Dir, new_path: &str) -> io::Result<()> {
+    io.run(Op::Rename, from.path(), path, || {
+        io.at(from, path, |from, name| {
+            io.at(to, new_path, |to, new_name| Ok(fs::renameat(from, name, to, new_name)?))
+        })
+    })
+}
+
+/// Removes a file, or an empty directory.
+fn unlink(io: &Io, dir: &Dir, path: &str, flags: AtFlags) -> io::Result<()> {
+    io.run(Op::Remove, dir.path(), path, || {
+        io.at(dir, path, |above, name| Ok(fs::unlinkat(above, name, flags)?))
+    })
+}
+
+/// Renames a directory. It never replaces content: the system refuses a directory that is not empty.
+pub(super) fn rename_dir(io: &Io, from: &Dir, name: &str, to: &Dir, new_name: &str) -> io::Result<()> {
+    rename(io, from, name, to, new_name)
+}
+
+/// Renames a file in the directory that it is in; a file that has the new name is replaced. Both names are below the
+/// directory that is given, in the same directory.
 ///
 /// The kernel lets many such renames happen at once. Of those that lead from one directory to another it makes
 /// one at a time for the whole file system (`s_vfs_rename_mutex`), which a network's round trips make slow.
 pub(super) fn rename_file(io: &Io, dir: &Dir, path: &str, new_path: &str) -> io::Result<()> {
-    io.run(Op::Rename, dir.path(), path, || Ok(fs::renameat(dir.fd(), path, dir.fd(), new_path)?))
+    rename_beside(io, dir, path, new_path, RenameFlags::empty())
+}
+
+/// The directory is opened once for both names.
+fn rename_beside(io: &Io, dir: &Dir, path: &str, new_path: &str, flags: RenameFlags) -> io::Result<()> {
+    let new_name = file_name(new_path);
+    if path.rsplit_once('/').map(|it| it.0) != new_path.rsplit_once('/').map(|it| it.0) {
+        return Err(io::ErrorKind::CrossesDevices.into());
+    }
+    io.run(Op::Rename, dir.path(), path, || {
+        io.at(dir, path, |dir, name| {
+            if flags.is_empty() {
+                return Ok(fs::renameat(dir, name, dir, new_name)?);
+            }
+            Ok(fs::renameat_with(dir, name, dir, new_name, flags)?)
+        })
+    })
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 /// The same where nothing has the new name; `false` where something has.
 pub(super) fn rename_file_to_free_name(io: &Io, dir: &Dir, path: &str, new_path: &str) -> io::Result<bool> {
-    let renamed = io.run(Op::Rename, dir.path(), path, || {
-        Ok(fs::renameat_with(dir.fd(), path, dir.fd(), new_path, RenameFlags::NOREPLACE)?)
-    });
+    let renamed = rename_beside(io, dir, path, new_path, RenameFlags::NOREPLACE);
     match renamed.as_ref().map_err(Errno::from_io_error) {
         Ok(()) => Ok(true),
         Err(Some(Errno::EXIST)) => Ok(false),
@@ -73,9 +115,7 @@ pub(super) fn rename_file_to_free_name(io: &Io, dir: &Dir, path: &str, new_path:
 
 /// Removes a directory if it is empty. `false` when it is not, or is gone.
 pub(super) fn remove_empty_dir(io: &Io, dir: &Dir, path: &str) -> io::Result<bool> {
-    let removed =
-        io.run(Op::Remove, dir.path(), path, || Ok(fs::unlinkat(dir.fd(), path, AtFlags::REMOVEDIR)?));
-    match removed {
+    match unlink(io, dir, path, AtFlags::REMOVEDIR) {
         Ok(()) => Ok(true),
         Err(error) => match Errno::from_io_error(&error) {
             Some(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(false),
@@ -85,7 +125,7 @@ pub(super) fn remove_empty_dir(io: &Io, dir: &Dir, path: &str) -> io::Result<boo
 }
 
 fn remove_file(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
-    match io.run(Op::Remove, dir.path(), name, || Ok(fs::unlinkat(dir.fd(), name, AtFlags::empty())?)) {
+    match unlink(io, dir, name, AtFlags::empty()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
@@ -110,7 +150,8 @@ fn write_new_by(
     remove_file(io, dir, name)?;
     io.run(Op::Write, dir.path(), name, || {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(fs::openat(dir.fd(), name, flags, FILE_MODE)?);
+        let mut file =
+            io.at(dir, name, |above, name| Ok(File::from(fs::openat(above, name, flags, FILE_MODE)?)))?;
         write(&mut file)?;
         file.sync_all()
     })
@@ -120,7 +161,14 @@ fn write_new_by(
 pub(super) fn write_whole(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
     let temporary = format!("{name}.new");
     write_new(io, dir, &temporary, content)?;
-    io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
+    replace(io, dir, &temporary, name)
+}
+
+/// Puts a file that was written whole in the place of another one.
+fn replace(io: &Io, dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
+    io.run(Op::Rename, dir.path(), name, || {
+        io.at(dir, name, |above, name| Ok(fs::renameat(above, file_name(temporary), above, name)?))
+    })
 }
 
 /// Replaces a file in one step by one that is too large to be held in memory. What is left of a failure is removed, since
@@ -132,9 +180,7 @@ pub(super) fn write_large(
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
     let temporary = format!("{name}.new");
-    let done = write_new_by(io, dir, &temporary, write).and_then(|()| {
-        io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
-    });
+    let done = write_new_by(io, dir, &temporary, write).and_then(|()| replace(io, dir, &temporary, name));
     if done.is_err() {
         // The failure is what is told.
         remove_file(io, dir, &temporary).ok();
@@ -153,9 +199,7 @@ pub(super) fn write_link(
 ) -> io::Result<()> {
     let temporary = format!("{name}.janitor.tmp");
     write_new(io, dir, &temporary, content)?;
-    let done = own_like(io, dir, &temporary, like).and_then(|()| {
-        io.run(Op::Rename, dir.path(), name, || Ok(fs::renameat(dir.fd(), &temporary, dir.fd(), name)?))
-    });
+    let done = own_like(io, dir, &temporary, like).and_then(|()| replace(io, dir, &temporary, name));
     if done.is_err() {
         remove_file(io, dir, &temporary)?;
     }
@@ -164,7 +208,7 @@ pub(super) fn write_link(
 
 /// Makes a directory with the owner and the mode of another; what is there already is fine.
 pub(super) fn make_dir_like(io: &Io, dir: &Dir, name: &str, like: &Attributes) -> io::Result<()> {
-    match io.run(Op::MakeDir, dir.path(), name, || Ok(fs::mkdirat(dir.fd(), name, DIR_MODE)?)) {
+    match make_dir(io, dir, name) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made.and_then(|()| own_like(io, dir, name, like)),
     }
@@ -175,12 +219,17 @@ fn own_like(io: &Io, dir: &Dir, name: &str, like: &Attributes) -> io::Result<()>
     if is.owner != like.owner {
         let (user, group) = (Uid::from_raw(like.owner.0), Gid::from_raw(like.owner.1));
         io.run(Op::Write, dir.path(), name, || {
-            Ok(fs::chownat(dir.fd(), name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?)
+            io.at(dir, name, |above, name| {
+                Ok(fs::chownat(above, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?)
+            })
         })?;
     }
     if is.mode != like.mode {
         io.run(Op::Write, dir.path(), name, || {
-            Ok(fs::chmodat(dir.fd(), name, Mode::from_raw_mode(like.mode), AtFlags::empty())?)
+            // By its handle: changing a mode by name follows a symbolic link.
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let open = io.at(dir, name, |above, name| Ok(fs::openat(above, name, flags, Mode::empty())?))?;
+            Ok(fs::fchmod(&open, Mode::from_raw_mode(like.mode))?)
         })?;
     }
     Ok(())
@@ -192,7 +241,7 @@ pub(super) fn set_modified(io: &Io, dir: &Dir, name: &str, at: Timestamp) -> io:
     let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     io.run(Op::Write, dir.path(), name, || {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = fs::openat(dir.fd(), name, flags, Mode::empty())?;
+        let file = io.at(dir, name, |above, name| Ok(fs::openat(above, name, flags, Mode::empty())?))?;
         fs::futimens(&file, &Timestamps { last_access: unchanged, last_modification: seconds })?;
         Ok(fs::fsync(&file)?)
     })
@@ -202,6 +251,71 @@ pub(super) fn set_modified(io: &Io, dir: &Dir, name: &str, at: Timestamp) -> io:
 pub(super) fn open_lock_file(io: &Io, dir: &Dir, name: &str) -> io::Result<File> {
     io.run(Op::Write, dir.path(), name, || {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(fs::openat(dir.fd(), name, flags, FILE_MODE)?))
+        io.at(dir, name, |above, name| Ok(File::from(fs::openat(above, name, flags, FILE_MODE)?)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    type Change = fn(&Io, &Dir) -> io::Result<()>;
+
+    /// Every operation, on a path that leads through a symbolic link to where it would work.
+    const CHANGES: [(&str, Change); 9] = [
+        ("make_dirs", |io, dir| make_dirs(io, dir, "link/made/deep")),
+        ("rename_dir from", |io, dir| rename_dir(io, dir, "link/directory", dir, "moved")),
+        ("rename_dir to", |io, dir| rename_dir(io, dir, "own", dir, "link/moved")),
+        ("rename_file", |io, dir| rename_file(io, dir, "link/file", "link/renamed")),
+        ("rename_file_to_free_name", |io, dir| {
+            rename_file_to_free_name(io, dir, "link/file", "link/renamed").map(drop)
+        }),
+        ("remove_empty_dir", |io, dir| remove_empty_dir(io, dir, "link/directory").map(drop)),
+        ("give_up", |io, dir| give_up(io, dir, "link/file")),
+        ("write_new", |io, dir| write_new(io, dir, "link/new", b"x")),
+        ("set_modified", |io, dir| set_modified(io, dir, "link/file", Timestamp::UNIX_EPOCH)),
+    ];
+
+    fn refuses(io: &Io, change: Change) -> io::Result<()> {
+        let (store, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("file"), "theirs").unwrap();
+        fs::create_dir(outside.path().join("directory")).unwrap();
+        fs::create_dir(store.path().join("own")).unwrap();
+        symlink(outside.path(), store.path().join("link")).unwrap();
+        let before = fs::metadata(outside.path().join("file")).unwrap().modified().unwrap();
+
+        let done = change(io, &io.open_root(store.path()).unwrap());
+
+        let mut names: Vec<_> =
+            fs::read_dir(outside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["directory", "file"]);
+        assert_eq!(fs::metadata(outside.path().join("file")).unwrap().modified().unwrap(), before);
+        assert!(store.path().join("own").is_dir());
+        done
+    }
+
+    #[test]
+    fn no_change_is_made_behind_a_symbolic_link() {
+        for (name, change) in CHANGES {
+            for io in [Io::default(), Io::without_openat2()] {
+                assert!(refuses(&io, change).is_err(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_changed_above_the_directory() {
+        let store = tempfile::tempdir().unwrap();
+        fs::create_dir(store.path().join("inside")).unwrap();
+        fs::write(store.path().join("file"), "x").unwrap();
+        for io in [Io::default(), Io::without_openat2()] {
+            let inside = io.open_root(&store.path().join("inside")).unwrap();
+            assert!(give_up(&io, &inside, "../inside/../file").is_err());
+            assert!(store.path().join("file").exists());
+        }
+    }
 }

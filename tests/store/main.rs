@@ -17,6 +17,7 @@ mod references;
 mod rescue;
 mod scan;
 mod stage;
+mod symlinks;
 mod undo;
 mod usage;
 mod watch;

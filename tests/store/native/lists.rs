@@ -20,7 +20,7 @@ fn swept() -> Content {
 }
 
 /// A sweep that ends when everything is hidden; where its list is.
-fn hide_and_end(stage: &NativeStage) -> PathBuf {
+pub(crate) fn hide_and_end(stage: &NativeStage) -> PathBuf {
     let is_over = std::sync::atomic::AtomicBool::new(false);
     let watch = Hooks::before(move |op, path| {
         let is_hiding = op == Op::Rename && path.contains("-blobs");

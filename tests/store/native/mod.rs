@@ -9,3 +9,6 @@ mod lists;
 mod oddities;
 mod pushes;
 mod stage;
+
+pub(crate) use lists::hide_and_end;
+pub(crate) use stage::NativeStage;
