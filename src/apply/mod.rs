@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use crate::gc::mark::Graph;
 use crate::model::{Code, Digest, Expected, Id, Inventory, Place, Problem, RepoName, Severity};
 use crate::stop::{Interrupted, Stop};
-use crate::store::{Batch, Look, Taken};
+use crate::store::{Back, Batch, Look, Taken};
 
 /// What came of taking things away.
 #[derive(Debug, Default)]
@@ -184,9 +184,15 @@ pub fn rescue(batch: &Batch<'_>, back: &[Place], stop: &Stop) -> Result<Rescue, 
     let mut rescue = Rescue::default();
     for (place, outcome) in back.iter().zip(batch.put_back(back, stop)?) {
         match outcome {
-            Ok(_) => {
+            Ok(back) => {
                 rescue.rescued.push(place.clone());
-                let why = "it was needed again between the two looks, and was put back".to_owned();
+                let why = match back {
+                    Back::Done | Back::Superseded => {
+                        "it was needed again between the two looks, and was put back"
+                    }
+                    Back::Removed => "somebody removed its directory by hand, so it was not put back",
+                };
+                let why = why.to_owned();
                 rescue.problems.push(told(place, Severity::Note, Code::ChangedMeanwhile, why));
             }
             Err(error) => {

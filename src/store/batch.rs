@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::io::Dir;
 use super::links::{self, Link};
+use super::removed::is_absent;
 use super::seats::again;
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Expected, Place, Problem};
@@ -24,6 +25,17 @@ pub enum Taken {
     Failed(String),
     /// It is in the trash and should not be, and could not be put back.
     Stuck(String),
+}
+
+/// What came of putting one thing back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// It is back in its place.
+    Done,
+    /// Newer content is in its place, and stays there.
+    Superseded,
+    /// Somebody has removed the directory that it was in, so it has no place any more.
+    Removed,
 }
 
 /// One sweep's part of the trash.
@@ -133,29 +145,33 @@ impl Batch<'_> {
         })
     }
 
-    /// Puts things back where they belong: `true` when it is back, `false` when newer content is in
-    /// its place and stays there. `places` is sorted.
+    /// Puts things back where they belong. `places` is sorted.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for; what is still in the trash is put back by the next
     /// sweep.
-    pub fn put_back(&self, places: &[Place], stop: &Stop) -> Result<Vec<io::Result<bool>>, Interrupted> {
+    pub fn put_back(&self, places: &[Place], stop: &Stop) -> Result<Vec<io::Result<Back>>, Interrupted> {
         let open = |place: &Place| {
             let parent = layout::parent(place);
             let from = self.store.io.open_dir(&self.lock.dir, &self.pending_parent(place))?;
             let to = match self.store.io.open_dir(&self.store.root, &parent) {
+                Err(error) if is_absent(&error) && self.store.is_surely_removed(&parent) => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    mutate::make_dirs(&self.store.io, &self.store.root, &parent)?;
+                    self.store.make_room_and_dirs_in(self.lock, &self.store.root, &parent)?;
                     self.store.io.open_dir(&self.store.root, &parent)?
                 }
                 opened => opened?,
             };
-            Ok::<_, io::Error>((from, to))
+            Ok::<_, io::Error>(Some((from, to)))
         };
         self.store.each_beside(places, open, |opened, place| {
             stop.check()?;
             Ok(match opened {
-                Ok((from, to)) => put_back_one(self.store, from, to, &layout::file_name(place)),
+                Ok(Some((from, to))) => {
+                    let back = put_back_one(self.store, from, to, &layout::file_name(place));
+                    back.map(|is_back| if is_back { Back::Done } else { Back::Superseded })
+                }
+                Ok(None) => Ok(Back::Removed),
                 Err(error) => Err(again(error)),
             })
         })

@@ -115,7 +115,11 @@ impl Store {
         let path = format!("{}/{}-probe", layout::CONDEMNED, scratch.digits());
         self.make_room_and_dirs(lock, &path)?;
         let trash = self.io.open_dir(&lock.dir, &path)?;
-        mutate::rename_dir(&self.io, from, name, &trash, new_name)?;
+        match mutate::rename_dir(&self.io, from, name, &trash, new_name) {
+            // Somebody else has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            moved => moved?,
+        }
         drop(trash);
         self.remove_tree(&lock.dir, &path, &Stop::default())
     }

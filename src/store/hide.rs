@@ -14,9 +14,12 @@
 //! content is its name, so nothing is lost with it, unless the new one is cut short and the hidden one is not: then that
 //! takes its place.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use super::io::Dir;
+use super::removed::is_absent;
 use super::seats::{Seated as _, again};
 use super::told::Told;
 use super::{Store, StoreLock, layout, mutate, reserve};
@@ -83,7 +86,7 @@ impl Store {
                 break;
             }
             let Done { mut done, mut problems } =
-                self.at_each(part, stop, |dir, name, file| self.hide_one(dir, name, file))?;
+                self.at_each(part, false, stop, |dir, name, file| self.hide_one(dir, name, file))?;
             hidden.done.append(&mut done);
             hidden.problems.append(&mut problems);
         }
@@ -99,7 +102,7 @@ impl Store {
         // Over a network the answer may be lost, or the question asked twice. What may be hidden is looked after like what
         // is: nothing is deleted but what is hidden.
         match self.io.stat(dir, &unseen) {
-            Err(absent) if absent.kind() == io::ErrorKind::NotFound => is_there(Err(error)),
+            Err(absent) if is_absent(&absent) => is_there(Err(error)),
             Ok(_) | Err(_) => Ok(true),
         }
     }
@@ -115,14 +118,14 @@ impl Store {
         files: impl IntoIterator<Item = HiddenFile>,
         stop: &Stop,
     ) -> Result<Done, Interrupted> {
-        self.at_each(files, stop, |dir, name, file| {
+        self.at_each(files, false, stop, |dir, name, file| {
             let (seen, unseen) = (seen(name, file), unseen(name, file));
             let shown = is_there(mutate::rename_file_to_free_name(&self.io, dir, &unseen, &seen))?;
             if !shown && file == layout::DATA && self.is_better(dir, name, [&seen, &unseen], stop)? {
                 return mutate::rename_file(&self.io, dir, &unseen, &seen).map(|()| true);
             }
             if !shown {
-                mutate::give_up(&self.io, dir, &unseen)?;
+                is_there(mutate::give_up(&self.io, dir, &unseen).map(|()| true))?;
             }
             Ok(shown)
         })
@@ -133,7 +136,7 @@ impl Store {
     fn is_better(&self, dir: &Dir, hex: &str, [seen, unseen]: [&str; 2], stop: &Stop) -> io::Result<bool> {
         let length = |path| match self.io.stat(dir, path) {
             Ok(file) => Ok(Some(file.size_bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error),
         };
         let (Some(new), Some(old)) = (length(seen)?, length(unseen)?) else { return Ok(false) };
@@ -189,9 +192,10 @@ impl Store {
         files: impl IntoIterator<Item = HiddenFile>,
         stop: &Stop,
     ) -> Result<Done, Interrupted> {
-        self.at_each(files, stop, |dir, name, file| {
-            mutate::give_up(&self.io, dir, &unseen(name, file))?;
-            Ok(mutate::remove_empty_dir(&self.io, dir, name)? || !self.is_seen(dir, name, file)?)
+        self.at_each(files, true, stop, |dir, name, file| {
+            let deleted = mutate::give_up(&self.io, dir, &unseen(name, file))
+                .and_then(|()| mutate::remove_empty_dir(&self.io, dir, name));
+            Ok(is_there(deleted)? || !self.is_seen(dir, name, file)?)
         })
     }
 
@@ -212,13 +216,13 @@ impl Store {
     ) -> Result<Done, Interrupted> {
         let written = |dir: &Dir, name: &str, file: &str| match self.io.stat(dir, &unseen(name, file)) {
             Ok(link) => Ok(Some(Stamp::from(link.modified))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error),
         };
         let mut of_before = hidden.links.iter().map(|link| link.written);
         let mut done = Vec::with_capacity(hidden.links.len());
         let problems =
-            self.at_files(hidden.files(digests).take(hidden.links.len()), stop, written, |written| {
+            self.at_files(hidden.files(digests).take(hidden.links.len()), None, stop, written, |written| {
                 let before = of_before.next().flatten();
                 done.push(written.is_none_or(|now| now.is_some() && now != before));
             })?;
@@ -228,23 +232,32 @@ impl Store {
     fn at_each(
         &self,
         files: impl IntoIterator<Item = HiddenFile>,
+        otherwise: bool,
         stop: &Stop,
         act: impl Fn(&Dir, &str, &str) -> io::Result<bool> + Sync,
     ) -> Result<Done, Interrupted> {
         let mut done = Vec::new();
-        let problems = self.at_files(files, stop, act, |of_it| done.push(of_it == Some(true)))?;
+        let problems = self.at_files(files, otherwise, stop, act, |of_it| done.push(of_it == Some(true)))?;
         Ok(Done { done, problems })
     }
 
     /// Does something to each file, named by its directory and its own name in the open directory above, and hands on
-    /// what came of it; none where it went wrong.
-    fn at_files<T: Send>(
+    /// what came of it; none where it went wrong. Where somebody has removed the directory above, there is nothing to do,
+    /// and `otherwise` came of it.
+    fn at_files<T: Clone + Send + Sync>(
         &self,
         files: impl IntoIterator<Item = HiddenFile>,
+        otherwise: T,
         stop: &Stop,
         act: impl Fn(&Dir, &str, &str) -> io::Result<T> + Sync,
         mut done: impl FnMut(Option<T>),
     ) -> Result<Vec<Problem>, Interrupted> {
+        // By the directory above: there may be many files that were in it.
+        let removed: Mutex<HashMap<String, bool>> = Mutex::default();
+        let is_removed = |file: &HiddenFile| {
+            let mut removed = removed.lock().unwrap_or_else(PoisonError::into_inner);
+            *removed.entry(file.parent()).or_insert_with_key(|parent| self.is_removed(parent))
+        };
         let act = |dir: Result<&Dir, &io::Error>, file: &HiddenFile| {
             stop.check()?;
             let (name, kind) = match file {
@@ -253,6 +266,7 @@ impl Store {
             };
             let done = match dir {
                 Ok(dir) => act(dir, &name, kind),
+                Err(error) if is_absent(error) && is_removed(file) => Ok(otherwise.clone()),
                 Err(error) => Err(again(error)),
             };
             Ok(done.map_err(|error| {
@@ -278,10 +292,11 @@ fn unseen(directory: &str, file: &str) -> String {
     format!("{directory}/{}", layout::hidden(file))
 }
 
-/// What went away by itself is not there, and nothing is wrong.
+/// What went away by itself is not there, and nothing is wrong. Nor is it where something else has taken the place of its
+/// directory.
 fn is_there(done: io::Result<bool>) -> io::Result<bool> {
     match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_absent(&error) => Ok(false),
         done => done,
     }
 }

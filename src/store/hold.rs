@@ -64,7 +64,7 @@ impl Store {
         let from = self.io.open_dir(&lock.dir, &format!("{}/{}/{parent}", layout::UNDO, removed.sweep.id))?;
         let to = match self.io.open_dir(&self.root, &parent) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                mutate::make_dirs(&self.io, &self.root, &parent)?;
+                self.make_room_and_dirs_in(lock, &self.root, &parent)?;
                 self.io.open_dir(&self.root, &parent)?
             }
             opened => opened?,

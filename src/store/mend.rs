@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::io::{Attributes, Dir, Kind};
 use super::layout::{DATA, LINK};
 use super::links::{self, Link};
+use super::removed::is_absent;
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Digest, Mend, Place, RepoName};
 use crate::stop::Stop;
@@ -37,6 +38,8 @@ impl Store {
         match mended {
             Ok(true) => Mended::Done,
             Ok(false) => Mended::Changed,
+            // Somebody has removed it: there is nothing left to mend.
+            Err(error) if is_absent(&error) => Mended::Changed,
             Err(error) => Mended::Failed(error.to_string()),
         }
     }
@@ -51,6 +54,7 @@ impl Store {
         }
         let path = format!("{}/{}", layout::parent(place), layout::link(place));
         let Some((path, _)) = path.rsplit_once('/') else { return Ok(false) };
+        self.io.stat(&self.root, &layout::repository(place.repository()))?;
         let dir = self.dirs_like_those_above(path)?;
         match links::read(&self.io, &dir, LINK) {
             Link::Missing | Link::Bad(_) => {}
@@ -78,6 +82,7 @@ impl Store {
     }
 
     fn make_layers(&self, repository: &RepoName) -> io::Result<bool> {
+        self.io.stat(&self.root, &layout::repository(repository))?;
         let path = format!("{}/{}", layout::repository(repository), layout::LAYERS);
         self.dirs_like_those_above(&path).map(|_| true)
     }

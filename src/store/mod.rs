@@ -23,6 +23,7 @@ mod pin;
 mod quiet;
 mod references;
 mod remove_tree;
+mod removed;
 mod reserve;
 mod scaffold;
 mod scan;
@@ -41,7 +42,7 @@ use std::path::{Path, PathBuf};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 pub use ages::{BlobAges, PART};
-pub use batch::{Batch, Taken};
+pub use batch::{Back, Batch, Taken};
 pub use clock::StorageClock;
 pub use hash::Hash;
 pub use hide::{Done, Hid};

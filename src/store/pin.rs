@@ -13,6 +13,7 @@ use std::io;
 
 use serde_json::json;
 
+use super::removed::is_absent;
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Digest, Place, RepoName};
 use crate::stop::Stop;
@@ -63,9 +64,13 @@ impl Store {
         let trash = self.io.open_dir(&lock.dir, &path)?;
         // The links go first: a revision without its manifest would be a broken one.
         for (parent, name) in parts.iter().rev() {
-            let from = self.io.open_dir(&self.root, parent)?;
-            match mutate::rename_dir(&self.io, &from, name, &trash, &in_trash(parent, name)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            let moved = self
+                .io
+                .open_dir(&self.root, parent)
+                .and_then(|from| mutate::rename_dir(&self.io, &from, name, &trash, &in_trash(parent, name)));
+            match moved {
+                // Somebody has removed it. What is left elsewhere is a manifest that no tag reaches.
+                Err(error) if is_absent(&error) => {}
                 moved => moved?,
             }
         }

@@ -57,10 +57,15 @@ impl Store {
     /// Makes directories below the janitor's own, at the expense of the reserve where the disk is
     /// full.
     pub(super) fn make_room_and_dirs(&self, lock: &StoreLock, path: &str) -> io::Result<()> {
-        match mutate::make_dirs(&self.io, &lock.dir, path) {
+        self.make_room_and_dirs_in(lock, &lock.dir, path)
+    }
+
+    /// The same below any directory.
+    pub(super) fn make_room_and_dirs_in(&self, lock: &StoreLock, dir: &Dir, path: &str) -> io::Result<()> {
+        match mutate::make_dirs(&self.io, dir, path) {
             Err(error) if is_full(&error) => {
                 mutate::give_up(&self.io, &lock.dir, layout::RESERVE)?;
-                mutate::make_dirs(&self.io, &lock.dir, path)
+                mutate::make_dirs(&self.io, dir, path)
             }
             made => made,
         }

@@ -10,6 +10,7 @@ use std::io;
 
 use jiff::Timestamp;
 
+use super::removed::is_absent;
 use super::seats::again;
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Digest, Place, RepoName};
@@ -54,6 +55,8 @@ impl Store {
         match self.io.open_dir(&self.root, &uploads).and_then(|dir| self.io.list(&dir)) {
             Ok(uploads) if uploads.is_empty() => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Something else is there, and the repository stays.
+            Err(error) if is_absent(&error) => return Ok(None),
             Ok(_) => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -62,6 +65,7 @@ impl Store {
             match self.io.stat(&self.root, format!("{base}/{part}").trim_end_matches('/')) {
                 Ok(attributes) => newest = newest.max(Some(attributes.modified)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if is_absent(&error) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -149,6 +153,7 @@ impl Store {
             stop.check()?;
             Ok(match dir {
                 Ok(dir) => mutate::remove_empty_dir(&self.io, dir, &layout::file_name(place)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
                 Err(error) => Err(again(error)),
             })
         })

@@ -129,5 +129,7 @@ impl Store {
 
 /// An error again, for each of those beside each other.
 pub(super) fn again(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
+    error
+        .raw_os_error()
+        .map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
 }

@@ -12,7 +12,7 @@
 use std::io;
 
 use super::io::Kind;
-use super::{Store, StoreLock, layout};
+use super::{Back, Store, StoreLock, layout};
 use crate::model::{Code, Place, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
@@ -25,6 +25,8 @@ pub struct Leftovers {
     pub shown: usize,
     /// Newer content was in its place; the old was deleted.
     pub superseded: Vec<Place>,
+    /// Somebody had removed the directory that it was in; it was deleted.
+    pub removed: Vec<Place>,
     /// What could not be dealt with.
     pub problems: Vec<Problem>,
 }
@@ -64,8 +66,9 @@ impl Store {
             }));
             for (place, back) in places.iter().zip(batch.put_back(&places, stop)?) {
                 match back {
-                    Ok(true) => left.put_back.push(place.clone()),
-                    Ok(false) => left.superseded.push(place.clone()),
+                    Ok(Back::Done) => left.put_back.push(place.clone()),
+                    Ok(Back::Superseded) => left.superseded.push(place.clone()),
+                    Ok(Back::Removed) => left.removed.push(place.clone()),
                     Err(error) => left.problems.push(failed(&place.to_string(), &error)),
                 }
             }

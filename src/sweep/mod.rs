@@ -271,6 +271,10 @@ impl<'a> Sweep<'a> {
             left.superseded,
             "an interrupted sweep had taken it away; it was pushed again since, and the new one stays",
         ));
+        self.findings.extend(told(
+            left.removed,
+            "an interrupted sweep had taken it away, and somebody has removed its directory since; it was deleted",
+        ));
         if left.shown > 0 {
             self.tell_of_shown(left.shown, "an interrupted sweep had hidden");
         }

@@ -14,6 +14,7 @@ mod handles;
 mod native;
 mod pushes;
 mod references;
+mod removed;
 mod rescue;
 mod scan;
 mod stage;
