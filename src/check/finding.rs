@@ -73,6 +73,8 @@ pub enum FindingCode {
     BlobWrongHash,
     /// A repository has manifests and no `_layers`.
     LayersDirectoryMissing,
+    /// A blob or a layer link that is hidden from the registry, and that no list of a sweep tells of.
+    HiddenLeftover,
     /// A temporary file that nobody will rename.
     StrayTemporaryFile,
     /// An upload that nobody goes on with.
@@ -117,6 +119,7 @@ impl FindingCode {
             Self::BlobWrongSize => "blob-wrong-size",
             Self::BlobWrongHash => "blob-wrong-hash",
             Self::LayersDirectoryMissing => "layers-directory-missing",
+            Self::HiddenLeftover => "hidden-leftover",
             Self::StrayTemporaryFile => "stray-temporary-file",
             Self::StaleUpload => "stale-upload",
             Self::UploadWithoutStart => "upload-without-start",

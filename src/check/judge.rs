@@ -70,6 +70,7 @@ pub fn judge(
         let stale = repository.uploads.iter().filter(|upload| is_stale(upload, limits));
         findings.extend(stale.map(|upload| remarks::of_upload(repository, upload)));
     }
+    findings.extend(survey.hidden.iter().map(remarks::of_hidden));
     findings.extend(survey.oddities.iter().filter_map(|oddity| odd(oddity, limits)));
     for finding in &mut findings {
         finding.path = path_of(&finding.spot);

@@ -1,7 +1,7 @@
 //! What people are told of what breaks no single tag: missing directories, leftovers, and what is odd.
 
 use super::finding::{Finding, FindingCode, FindingSeverity};
-use crate::model::{OddKind, Oddity, Place, Spot, Surveyed, SurveyedTag, Upload};
+use crate::model::{HiddenCopy, HiddenFile, OddKind, Oddity, Place, Spot, Surveyed, SurveyedTag, Upload};
 
 pub(super) fn of_missing_layers(repository: &Surveyed) -> Finding {
     Finding {
@@ -80,6 +80,38 @@ pub(super) fn of_upload(repository: &Surveyed, upload: &Upload) -> Finding {
         remedy: "janitor check --repair removes it".into(),
         tags: Vec::new(),
         spot: Spot::Upload(repository.name.clone(), upload.id.clone()),
+    }
+}
+
+pub(super) fn of_hidden(copy: &HiddenCopy) -> Finding {
+    let (what, repository) = match &copy.file {
+        HiddenFile::Blob(digest) => (format!("blob {digest}"), None),
+        HiddenFile::Link(repository, digest) => {
+            (format!("the layer link of {digest}"), Some(repository.clone()))
+        }
+    };
+    let (cause, consequence) = if copy.is_beside_another {
+        (
+            format!("an interrupted sweep hid {what}, its list is gone, and another was pushed since"),
+            "it takes up disk space, and a sweep does not know of it",
+        )
+    } else {
+        (
+            format!("an interrupted sweep hid {what}, and its list is gone"),
+            "the registry does not have it until it is brought back",
+        )
+    };
+    Finding {
+        severity: FindingSeverity::Warning,
+        code: FindingCode::HiddenLeftover,
+        repository,
+        path: String::new(),
+        cause,
+        consequence: consequence.into(),
+        remedy: "janitor check --repair brings it back, or removes it where a whole one is in its place"
+            .into(),
+        tags: Vec::new(),
+        spot: Spot::Hidden(copy.file.clone()),
     }
 }
 

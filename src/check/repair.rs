@@ -41,6 +41,7 @@ pub fn repair(survey: &Survey, finding: &Finding, limits: Limits) -> Option<Mend
             | Is::BlobWrongSize
             | Is::BlobWrongHash,
         ) => Some(Mend::SetAside(digest.clone())),
+        (Spot::Hidden(file), Is::HiddenLeftover) => Some(Mend::ShowHidden(file.clone())),
         (Spot::Path(path), Is::StrayTemporaryFile) => {
             let limit = limits.now.saturating_sub(TEMPORARY_MAX_AGE).ok()?;
             Some(Mend::RemoveTemporary(path.clone(), limit))

@@ -22,7 +22,7 @@ pub struct Hidden {
 }
 
 /// A file that is hidden, or is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HiddenFile {
     /// The data of a blob.
     Blob(Digest),

@@ -36,6 +36,6 @@ pub use problem::{Code, Problem, Severity};
 pub use scratch::{Canary, Scratch};
 pub use sizes::Sizes;
 pub use survey::{
-    BlobState, LinkState, ManifestState, OddKind, Oddity, Survey, Surveyed, SurveyedTag, Upload,
+    BlobState, HiddenCopy, LinkState, ManifestState, OddKind, Oddity, Survey, Surveyed, SurveyedTag, Upload,
 };
 pub use undo::{UndoSweep, UndoTrash, Undoable};

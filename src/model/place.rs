@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Digest, RepoName, TagName};
+use super::{Digest, HiddenFile, RepoName, TagName};
 
 /// A directory that may be moved as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +54,8 @@ pub enum Spot {
     Layers(RepoName),
     /// An upload, by the name of its directory.
     Upload(RepoName, String),
+    /// Something that the janitor has hidden from the registry.
+    Hidden(HiddenFile),
     /// Something else, below the registry's root directory.
     Path(String),
 }

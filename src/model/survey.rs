@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
-use super::{Digests, Id, Manifests, RepoName, TagName};
+use super::{Digests, HiddenFile, Id, Manifests, RepoName, TagName};
 
 /// A store, or some of its repositories, as a check found it.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Survey {
     pub blobs: HashMap<Id, BlobState>,
     /// How large manifests say that a blob is.
     pub claims: HashMap<Id, SmallVec<[u64; 1]>>,
+    /// What the janitor has hidden from the registry, and no list of a sweep tells of.
+    pub hidden: Vec<HiddenCopy>,
     /// What does not belong, and what could not be looked at.
     pub oddities: Vec<Oddity>,
     /// Whether only some repositories were looked at; then what others need is unknown.
@@ -115,6 +117,15 @@ pub enum BlobState {
     Hollow,
     /// It could not be looked at.
     Unreadable,
+}
+
+/// A blob or a layer link that is hidden from the registry although no sweep is to bring it back or to delete it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HiddenCopy {
+    /// Which one.
+    pub file: HiddenFile,
+    /// Whether the registry has another one beside it.
+    pub is_beside_another: bool,
 }
 
 /// Something that is not as the registry makes it.

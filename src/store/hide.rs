@@ -8,7 +8,7 @@
 //!
 //! What is hidden is listed beforehand in the sweep's part of the trash (`store/journal.rs`), so that after a
 //! crash the next sweep brings it back, or goes on deleting where that had begun. Should the list be lost, a
-//! sweep shows what it misses.
+//! sweep shows what it misses, and a sweep that finds no trace of an earlier one looks for hidden files everywhere.
 //!
 //! Never over something newer: where the registry has written a file anew, the hidden one is given up. A blob's
 //! content is its name, so nothing is lost with it, unless the new one is cut short and the hidden one is not: then that
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use super::io::Dir;
+use super::io::{Dir, Kind};
 use super::removed::is_absent;
 use super::seats::{Seated as _, again};
 use super::told::Told;
@@ -114,14 +114,41 @@ impl Store {
     /// [`Interrupted`] when a stop was asked for; the next sweep brings back the rest.
     pub fn show(
         &self,
+        lock: &StoreLock,
+        files: impl IntoIterator<Item = HiddenFile>,
+        stop: &Stop,
+    ) -> Result<Done, Interrupted> {
+        self.show_by(lock, files, false, stop)
+    }
+
+    /// The same for files that no list tells of: how long ago they were hidden is unknown, so what the registry has in
+    /// their place is read and hashed before the hidden copy is given up.
+    ///
+    /// # Errors
+    /// As [`Store::show`].
+    pub fn show_unlisted(
+        &self,
+        lock: &StoreLock,
+        files: impl IntoIterator<Item = HiddenFile>,
+        stop: &Stop,
+    ) -> Result<Done, Interrupted> {
+        self.show_by(lock, files, true, stop)
+    }
+
+    fn show_by(
+        &self,
         _lock: &StoreLock,
         files: impl IntoIterator<Item = HiddenFile>,
+        reads_all: bool,
         stop: &Stop,
     ) -> Result<Done, Interrupted> {
         self.at_each(files, false, stop, |dir, name, file| {
             let (seen, unseen) = (seen(name, file), unseen(name, file));
             let shown = is_there(mutate::rename_file_to_free_name(&self.io, dir, &unseen, &seen))?;
-            if !shown && file == layout::DATA && self.is_better(dir, name, [&seen, &unseen], stop)? {
+            if !shown
+                && file == layout::DATA
+                && self.is_better(dir, name, [&seen, &unseen], reads_all, stop)?
+            {
                 return mutate::rename_file(&self.io, dir, &unseen, &seen).map(|()| true);
             }
             if !shown {
@@ -132,8 +159,15 @@ impl Store {
     }
 
     /// Whether a hidden blob is whole, and what was written beside it is not: a registry 2.8 leaves a manifest cut short
-    /// when its disk is full. They are read only where they differ in length.
-    fn is_better(&self, dir: &Dir, hex: &str, [seen, unseen]: [&str; 2], stop: &Stop) -> io::Result<bool> {
+    /// when its disk is full. Unless all are to be read, they are read only where they differ in length.
+    pub(super) fn is_better(
+        &self,
+        dir: &Dir,
+        hex: &str,
+        [seen, unseen]: [&str; 2],
+        reads_all: bool,
+        stop: &Stop,
+    ) -> io::Result<bool> {
         let length = |path| match self.io.stat(dir, path) {
             Ok(file) => Ok(Some(file.size_bytes)),
             Err(error) if is_absent(&error) => Ok(None),
@@ -141,7 +175,26 @@ impl Store {
         };
         let (Some(new), Some(old)) = (length(seen)?, length(unseen)?) else { return Ok(false) };
         let hash = |path| self.hash_file(dir, path, |_| stop.check().map_err(io::Error::other));
-        Ok(new != old && hash(seen)?.hex() != hex && hash(unseen)?.hex() == hex)
+        Ok((reads_all || new != old) && hash(seen)?.hex() != hex && hash(unseen)?.hex() == hex)
+    }
+
+    /// Which of these files are hidden: one stat each.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn hidden_among(
+        &self,
+        files: impl IntoIterator<Item = HiddenFile>,
+        stop: &Stop,
+    ) -> Result<(Vec<HiddenFile>, Vec<Problem>), Interrupted> {
+        let is_hidden = |dir: &Dir, name: &str, file: &str| {
+            is_there(self.io.stat(dir, &unseen(name, file)).map(|it| it.kind == Kind::File))
+        };
+        let mut found = Vec::new();
+        let problems = self.with_each_file(files, false, stop, is_hidden, |file, is_hidden| {
+            found.extend((is_hidden == Some(true)).then_some(file));
+        })?;
+        Ok((found, problems))
     }
 
     /// The second look was taken: deletes what a batch hides. From here on, none of it comes back.
@@ -252,6 +305,18 @@ impl Store {
         act: impl Fn(&Dir, &str, &str) -> io::Result<T> + Sync,
         mut done: impl FnMut(Option<T>),
     ) -> Result<Vec<Problem>, Interrupted> {
+        self.with_each_file(files, otherwise, stop, act, |_, of_it| done(of_it))
+    }
+
+    /// The same, handed on with the file.
+    fn with_each_file<T: Clone + Send + Sync>(
+        &self,
+        files: impl IntoIterator<Item = HiddenFile>,
+        otherwise: T,
+        stop: &Stop,
+        act: impl Fn(&Dir, &str, &str) -> io::Result<T> + Sync,
+        mut done: impl FnMut(HiddenFile, Option<T>),
+    ) -> Result<Vec<Problem>, Interrupted> {
         // By the directory above: there may be many files that were in it.
         let removed: Mutex<HashMap<String, bool>> = Mutex::default();
         let is_removed = |file: &HiddenFile| {
@@ -275,8 +340,8 @@ impl Store {
             }))
         };
         let mut problems = Told::default();
-        self.each_by_parent(files, act, |_, of_it| {
-            done(of_it.map_err(|problem: Box<Problem>| problems.push(*problem)).ok());
+        self.each_by_parent(files, act, |file, of_it| {
+            done(file, of_it.map_err(|problem: Box<Problem>| problems.push(*problem)).ok());
         })?;
         Ok(problems.into_problems())
     }

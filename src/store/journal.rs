@@ -3,6 +3,7 @@
 //! A line for each file: `sha256:<hex>` for a blob, `<repository> sha256:<hex>` for a layer link. They lie in the
 //! sweep's part of the trash, `pending/<sweep>/hidden-<number>`, and become condemned with it by its one rename.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io;
 
@@ -41,9 +42,27 @@ impl Store {
                 repository: None,
                 path: format!("{}/{path}", layout::JANITOR),
                 cause: format!("the list of what an interrupted sweep had hidden cannot be read: {error}"),
-                remedy: "check the storage; move the list out of the trash where it is garbled: what it lists is then found where it is missed".into(),
+                remedy: "check the storage; where the list is garbled, move the list out of the trash and run janitor check --repair, which finds what is hidden without it".into(),
             })
         })
+    }
+
+    /// All that lists of sweeps have on them, whoever holds the lock. A list that cannot be read tells of nothing.
+    pub(super) fn listed_as_hidden(&self) -> HashSet<HiddenFile> {
+        let mut listed = HashSet::new();
+        for part in [layout::PENDING, layout::CONDEMNED] {
+            let path = format!("{}/{part}", layout::JANITOR);
+            let Ok(part) = self.io.open_dir(&self.data, &path) else { continue };
+            for sweep in self.io.list(&part).unwrap_or_default() {
+                let Ok(dir) = self.io.open_dir(&part, &sweep.name) else { continue };
+                let entries = self.io.list(&dir).unwrap_or_default();
+                for list in entries.iter().filter(|entry| layout::is_journal(&entry.name)) {
+                    let read = self.io.read(&dir, &list.name, JOURNAL_MAX_BYTES).ok();
+                    listed.extend(read.and_then(|it| parse(&it.bytes)).into_iter().flatten());
+                }
+            }
+        }
+        listed
     }
 
     /// Brings back all that some lists have on them; a list of which nothing is left is given up. Says how many files

@@ -24,7 +24,7 @@
 //!   trash/mended/<run>/blobs/…                       damaged bytes that a repair moved aside
 //! ```
 
-use crate::model::{Algorithm, Digest, Place, Reference, RepoName, Spot, TagName};
+use crate::model::{Algorithm, Digest, HiddenFile, Place, Reference, RepoName, Spot, TagName};
 
 /// Below the root directory: the registry's tree.
 pub(super) const REGISTRY: &str = "docker/registry/v2";
@@ -178,6 +178,10 @@ pub fn path_of(spot: &Spot) -> String {
         Spot::Blob(digest) => format!("{BLOBS}/{}/data", blob_dir(digest)),
         Spot::Layers(name) => format!("{}/{LAYERS}", repository(name)),
         Spot::Upload(name, id) => format!("{}/{UPLOADS}/{id}", repository(name)),
+        Spot::Hidden(HiddenFile::Blob(digest)) => format!("{BLOBS}/{}/{}", blob_dir(digest), hidden(DATA)),
+        Spot::Hidden(HiddenFile::Link(name, digest)) => {
+            format!("{}/{LAYERS}/{}/{}", repository(name), link_dir(digest), hidden(LINK))
+        }
         Spot::Path(path) => return path.clone(),
     };
     format!("{REGISTRY}/{below}")

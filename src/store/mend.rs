@@ -9,7 +9,7 @@ use super::layout::{DATA, LINK};
 use super::links::{self, Link};
 use super::removed::is_absent;
 use super::{Store, StoreLock, layout, mutate};
-use crate::model::{Digest, Mend, Place, RepoName};
+use crate::model::{Digest, HiddenFile, Mend, Place, RepoName};
 use crate::stop::Stop;
 
 /// What came of a repair.
@@ -29,7 +29,8 @@ impl Store {
         let mended = match mend {
             Mend::WriteLink(place, digest) => self.write_link(place, digest),
             Mend::MakeLayers(repository) => self.make_layers(repository),
-            Mend::SetAside(digest) => self.set_aside(lock, run, digest),
+            Mend::SetAside(digest) => self.set_aside(lock, run, digest, stop),
+            Mend::ShowHidden(file) => self.show_hidden(lock, file, stop),
             Mend::RemoveTemporary(path, limit) => self.remove_temporary(lock, run, path, *limit),
             Mend::RemoveUpload(repository, id, limit) => {
                 self.remove_upload(lock, run, repository, id, *limit, stop)
@@ -100,14 +101,28 @@ impl Store {
         self.io.open_dir(&above, name)
     }
 
-    /// Only what was read and has another digest goes, and it comes back where it has the right one after all.
-    fn set_aside(&self, lock: &StoreLock, run: &str, digest: &Digest) -> io::Result<bool> {
+    fn show_hidden(&self, lock: &StoreLock, file: &HiddenFile, stop: &Stop) -> io::Result<bool> {
+        let (hidden, mut problems) = self.hidden_among([file.clone()], stop).map_err(io::Error::other)?;
+        if !hidden.is_empty() {
+            problems
+                .extend(self.show_unlisted(lock, hidden.clone(), stop).map_err(io::Error::other)?.problems);
+        }
+        problems.pop().map_or(Ok(!hidden.is_empty()), |problem| Err(io::Error::other(problem.cause)))
+    }
+
+    /// Only what was read and has another digest goes, and it comes back where it has the right one after all. A
+    /// hidden copy that is whole takes its place.
+    fn set_aside(&self, lock: &StoreLock, run: &str, digest: &Digest, stop: &Stop) -> io::Result<bool> {
         let (shard, hex) = layout::shard_and_hex(digest);
         let shard = format!("{}/{shard}", layout::BLOBS);
         let from = self.io.open_dir(&self.root, &shard)?;
         let data = format!("{hex}/{DATA}");
         if self.hash_file(&from, &data, |_| Ok(()))? == *digest {
             return Ok(false);
+        }
+        let hidden = format!("{hex}/{}", layout::hidden(DATA));
+        if self.is_better(&from, &hex, [&data, &hidden], true, stop)? {
+            return mutate::rename_file(&self.io, &from, &hidden, &data).map(|()| true);
         }
         let to = self.aside(lock, run, &shard)?;
         mutate::rename_dir(&self.io, &from, &hex, &to, &hex)?;

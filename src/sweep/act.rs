@@ -32,6 +32,8 @@ impl Sweep<'_> {
         if !refusals.is_empty() {
             return Err(self.refuse(&refusals));
         }
+        // Before anything is written down that tells of this sweep.
+        self.show_unlisted(lock, &inventory)?;
         self.throw_away(lock, &mut inventory, expired)?;
         let companions = plan::companions(&inventory, &verdicts);
         // What is there less what this sweep removes, written down beforehand: should it be cut short, the

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Sweep;
 use crate::gc::native;
-use crate::model::{Code, Digest, HiddenFile, Inventory, Problem, RepoName, Severity};
+use crate::model::{Code, Digest, HiddenFile, Id, Inventory, Problem, RepoName, Severity};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
+
+const WITHOUT_LIST: &str = "a sweep that was cut short, and whose list is lost, had hidden";
 
 impl Sweep<'_> {
     /// Where manifests could not be read, brings back those among them that are hidden, and looks again.
@@ -47,6 +49,56 @@ impl Sweep<'_> {
         Ok(any)
     }
 
+    /// Brings back everything that is hidden, where there is no trace of an earlier sweep: its lists may have been deleted
+    /// with everything else that the janitor keeps in the store. What the registry has anew by now, and whole, loses its
+    /// hidden copy. That is one stat for each blob and layer link, in the first sweep of a store alone.
+    pub(super) fn show_unlisted(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &Inventory,
+    ) -> Result<(), Interrupted> {
+        if self.memory.is_some() {
+            return Ok(());
+        }
+        let links = inventory.repositories.iter().flat_map(|repository| {
+            let link = |layer: &Id| HiddenFile::Link(repository.name.clone(), inventory.digest(*layer));
+            let mut layers = repository.layers.clone();
+            inventory.digests.sort(&mut layers);
+            layers.iter().map(link).collect::<Vec<_>>()
+        });
+        let mut blobs = inventory.blobs.clone();
+        inventory.digests.sort(&mut blobs);
+        let blobs = blobs.into_iter().map(|blob| HiddenFile::Blob(inventory.digest(blob)));
+        let count = inventory.repositories.iter().map(|it| it.layers.len()).sum::<usize>();
+        self.begin("looking for what an earlier sweep may have hidden", inventory.blobs.len() + count);
+        let (hidden, problems) = self.store.hidden_among(links.chain(blobs), self.stop)?;
+        self.findings.extend(problems);
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        let all = hidden.len();
+        let shown = self.store.show_unlisted(lock, hidden, self.stop)?;
+        let (back, failed) = (shown.count(), shown.problems.len());
+        self.findings.extend(shown.problems);
+        if back > 0 {
+            self.tell_of_shown(back, WITHOUT_LIST);
+        }
+        if all > back + failed {
+            self.findings.push(Problem {
+                severity: Severity::Note,
+                code: Code::PutBack,
+                repository: None,
+                path: "blobs".into(),
+                cause: format!(
+                    "{WITHOUT_LIST} {} blobs and layer links that were pushed again since; the hidden copies were deleted",
+                    all - back - failed
+                ),
+                remedy: "nothing".into(),
+            });
+        }
+        Ok(())
+    }
+
     /// Brings files back that may be hidden, and tells of those that were.
     pub(super) fn show(&mut self, lock: &StoreLock, files: Vec<HiddenFile>) -> Result<bool, Interrupted> {
         if files.is_empty() {
@@ -55,7 +107,7 @@ impl Sweep<'_> {
         let shown = self.store.show(lock, files, self.stop)?;
         let count = shown.count();
         if count > 0 {
-            self.tell_of_shown(count, "a sweep that was cut short, and whose list is lost, had hidden");
+            self.tell_of_shown(count, WITHOUT_LIST);
         }
         // That there is nothing to bring back is told by what is missing.
         Ok(count > 0)

@@ -7,7 +7,9 @@ use rayon::prelude::*;
 
 use super::layout::DATA;
 use super::{Dir, Entry, Kind, Surveyor, join, layout};
-use crate::model::{Algorithm, BlobState, Digest, Id, Manifest, ManifestState, Manifests, Surveyed};
+use crate::model::{
+    Algorithm, BlobState, Digest, HiddenFile, Id, Manifest, ManifestState, Manifests, Surveyed,
+};
 use crate::stop::Interrupted;
 
 type Blobs = HashMap<Id, BlobState>;
@@ -49,7 +51,7 @@ impl Surveyor<'_> {
         let look = |(id, digest): &(Id, Digest)| {
             self.stop.check()?;
             let path = format!("{}/{}", layout::BLOBS, layout::blob_dir(digest));
-            Ok(self.blob(&self.store.root, &path).map(|state| (*id, state)))
+            Ok(self.blob(&self.store.root, &path, digest).map(|state| (*id, state)))
         };
         Ok(self.store.each(&wanted, look)?.into_iter().flatten().collect())
     }
@@ -68,7 +70,7 @@ impl Surveyor<'_> {
             self.stop.check()?;
             match Digest::from_parts(Algorithm::Sha256, &entry.name) {
                 Ok(digest) if entry.kind == Kind::Dir && entry.name.starts_with(&shard.name) => {
-                    Ok(self.blob(&dir, &entry.name).map(|state| (self.intern(&digest), state)))
+                    Ok(self.blob(&dir, &entry.name, &digest).map(|state| (self.intern(&digest), state)))
                 }
                 _ => {
                     self.odd(&dir, entry, None, "not the directory of a blob of this shard");
@@ -81,7 +83,7 @@ impl Surveyor<'_> {
         Ok(found.into_iter().flatten().collect())
     }
 
-    fn blob(&self, parent: &Dir, name: &str) -> Option<BlobState> {
+    fn blob(&self, parent: &Dir, name: &str, digest: &Digest) -> Option<BlobState> {
         let listed = self.store.io.open_dir(parent, name).and_then(|dir| {
             let entries = self.store.io.list(&dir)?;
             Ok((dir, entries))
@@ -95,7 +97,7 @@ impl Surveyor<'_> {
             }
         };
         let mut state = BlobState::Hollow;
-        // What a sweep hides, it brings back or deletes.
+        self.note_hidden(&entries, DATA, || HiddenFile::Blob(digest.clone()));
         for entry in entries.iter().filter(|entry| !layout::is_hidden(&entry.name)) {
             if entry.name != DATA || entry.kind != Kind::File {
                 self.odd(&dir, entry, None, "beside a blob's data");

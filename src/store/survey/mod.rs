@@ -15,7 +15,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::io::{Dir, Entry, Kind};
 use super::links::{self, Link};
 use super::{Store, layout};
-use crate::model::{Digest, Digests, Id, LinkState, OddKind, Oddity, RepoName, Survey, Surveyed};
+use crate::model::{
+    Digest, Digests, HiddenCopy, HiddenFile, Id, LinkState, OddKind, Oddity, RepoName, Survey, Surveyed,
+};
 use crate::stop::{Interrupted, Stop};
 
 impl Store {
@@ -24,8 +26,14 @@ impl Store {
     /// # Errors
     /// [`Interrupted`] when a stop was asked for. What cannot be read is an [`Oddity`].
     pub fn survey(&self, only: Option<&HashSet<RepoName>>, stop: &Stop) -> Result<Survey, Interrupted> {
-        let surveyor =
-            Surveyor { store: self, stop, only, digests: Mutex::default(), oddities: Mutex::default() };
+        let surveyor = Surveyor {
+            store: self,
+            stop,
+            only,
+            digests: Mutex::default(),
+            hidden: Mutex::default(),
+            oddities: Mutex::default(),
+        };
         let found = Mutex::new(Vec::new());
         self.pool.install(|| rayon::scope(|scope| surveyor.walk(scope, layout::REPOSITORIES, &found)));
         stop.check()?;
@@ -36,7 +44,14 @@ impl Store {
             None => surveyor.all_blobs()?,
             Some(_) => surveyor.blobs_of(&repositories, &manifests, &references)?,
         };
-        let Surveyor { digests, oddities, .. } = surveyor;
+        let Surveyor { digests, hidden, oddities, .. } = surveyor;
+        let mut hidden = hidden.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !hidden.is_empty() {
+            // What a sweep has hidden and listed, a sweep brings back or deletes.
+            let listed = self.listed_as_hidden();
+            hidden.retain(|copy| !listed.contains(&copy.file));
+            hidden.sort_by(|a, b| a.file.cmp(&b.file));
+        }
         let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut oddities = oddities.into_inner().unwrap_or_else(PoisonError::into_inner);
         oddities.sort_by(|a, b| a.path.cmp(&b.path));
@@ -47,6 +62,7 @@ impl Store {
             references,
             blobs,
             claims,
+            hidden,
             oddities,
             is_partial: only.is_some(),
         })
@@ -58,6 +74,7 @@ struct Surveyor<'a> {
     stop: &'a Stop,
     only: Option<&'a HashSet<RepoName>>,
     digests: Mutex<Digests>,
+    hidden: Mutex<Vec<HiddenCopy>>,
     oddities: Mutex<Vec<Oddity>>,
 }
 
@@ -73,6 +90,15 @@ impl Surveyor<'_> {
     fn tell(&self, path: String, repository: Option<&RepoName>, kind: OddKind) {
         let oddity = Oddity { path, repository: repository.cloned(), kind };
         self.oddities.lock().unwrap_or_else(PoisonError::into_inner).push(oddity);
+    }
+
+    /// Notes what lies in a directory under the name that hides it from the registry, if anything does.
+    fn note_hidden(&self, entries: &[Entry], name: &str, file: impl FnOnce() -> HiddenFile) {
+        let has = |name: &str| entries.iter().any(|entry| entry.name == name && entry.kind == Kind::File);
+        if has(&layout::hidden(name)) {
+            let copy = HiddenCopy { file: file(), is_beside_another: has(name) };
+            self.hidden.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
+        }
     }
 
     fn tell_unreadable(&self, path: String, repository: Option<&RepoName>, error: &io::Error) {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::layout::LINK;
 use super::{Dir, Entry, Kind, Surveyor, layout};
-use crate::model::{Digest, Id, LinkState, RepoName, Surveyed, SurveyedTag, TagName};
+use crate::model::{Digest, HiddenFile, Id, LinkState, RepoName, Surveyed, SurveyedTag, TagName};
 
 impl Surveyor<'_> {
     pub(super) fn repository(
@@ -85,6 +85,11 @@ impl Surveyor<'_> {
                 }
                 if let (Kind::Dir, Ok(digest)) = (entry.kind, Digest::from_parts(algorithm, &entry.name)) {
                     let (dir, entries) = self.list(&dir, &entry.name, Some(repository))?;
+                    if path == layout::LAYERS {
+                        self.note_hidden(&entries, LINK, || {
+                            HiddenFile::Link(repository.clone(), digest.clone())
+                        });
+                    }
                     let (state, written) = self.link_in(&dir, &entries, repository);
                     return Some((self.intern(&digest), state, written.unwrap_or(Timestamp::UNIX_EPOCH)));
                 }
@@ -98,7 +103,6 @@ impl Surveyor<'_> {
 
     fn link_in(&self, dir: &Dir, entries: &[Entry], repository: &RepoName) -> (LinkState, Option<Timestamp>) {
         let mut is_there = false;
-        // What a sweep hides, it brings back or deletes.
         for entry in entries.iter().filter(|entry| !layout::is_hidden(&entry.name)) {
             if entry.name == LINK && entry.kind == Kind::File {
                 is_there = true;
