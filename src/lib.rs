@@ -18,3 +18,4 @@ pub mod store;
 pub mod sweep;
 pub mod undo;
 pub mod usage;
+mod whole_file;

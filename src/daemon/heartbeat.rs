@@ -5,7 +5,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "a sign of life is about this host's clock")]
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -13,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::whole_file;
 
 /// How often a sweep renews it.
 const BEAT: Duration = Duration::from_secs(10);
@@ -117,11 +118,9 @@ impl Heartbeat {
 
     fn write(&self, good_for: Duration, doing: Doing) {
         let good_until = Timestamp::now().saturating_add(good_for).unwrap_or(Timestamp::MAX);
-        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let written = tempfile::NamedTempFile::new_in(dir).and_then(|mut file| {
-            file.write_all(&serde_json::to_vec(&Sign { good_until, doing })?)?;
-            Ok(file.persist(&self.path)?)
-        });
+        let written = serde_json::to_vec(&Sign { good_until, doing })
+            .map_err(std::io::Error::from)
+            .and_then(|sign| whole_file::replace(&self.path, &sign));
         if let Err(error) = written {
             tracing::warn!("cannot write the sign of life {}: {error}", self.path.display());
         }

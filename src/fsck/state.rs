@@ -1,13 +1,13 @@
 //! How far the reading of blobs has come, in a file that is always whole.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::CheckError;
 use crate::model::Digest;
+use crate::whole_file;
 
 /// Blobs are read in the order of their digests, so one digest tells which have been.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -79,16 +79,10 @@ impl State {
 
     fn save(&self) -> Result<(), CheckError> {
         let Some(path) = &self.path else { return Ok(()) };
-        let save = || -> std::io::Result<()> {
-            let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(directory)?;
-            serde_json::to_writer(&mut file, &self.content)?;
-            file.flush()?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        save().map_err(|error| CheckError::State { path: path.clone(), why: error.to_string() })
+        let saved = serde_json::to_vec(&self.content)
+            .map_err(std::io::Error::from)
+            .and_then(|content| whole_file::replace_durably(path, &content));
+        saved.map_err(|error| CheckError::State { path: path.clone(), why: error.to_string() })
     }
 }
 
