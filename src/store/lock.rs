@@ -73,6 +73,12 @@ impl StoreLock {
     }
 }
 
+/// Whether this is how a file system says that another process has the lock. CIFS answers that permission is denied;
+/// the file is open for writing by then, so nothing else can be meant.
+fn is_held(error: Errno) -> bool {
+    matches!(error, Errno::WOULDBLOCK | Errno::ACCESS)
+}
+
 impl Store {
     /// Takes the lock, or says who has it. Does not wait.
     ///
@@ -85,7 +91,7 @@ impl Store {
         let file = mutate::open_lock_file(&self.io, &dir, layout::LOCK).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
+            Err(error) if is_held(error) => {
                 let holder = self.io.read(&dir, layout::HOLDER, 4096).ok();
                 return Err(LockError::Held(holder.and_then(|it| serde_json::from_slice(&it.bytes).ok())));
             }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use janitor_testkit::{Interrupt, Registry, Running, Tree};
+use janitor_testkit::{BadStorage, Interrupt, Registry, Running, Tree};
 
 use crate::stage::{assert_all_pull, janitor, names, push_versions, registry_part};
 
@@ -73,6 +73,23 @@ fn waiting_for_the_other_janitor_has_an_end() {
 
     before.assert_unchanged(&Tree::of(&registry_part(&registry)));
     drop(lock);
+}
+
+#[test]
+fn a_held_lock_on_cifs_is_held_and_no_question_of_permissions() {
+    let registry = Registry::start();
+    push_versions(&registry, "app", 3);
+    let before = Tree::of(&registry_part(&registry));
+    // A CIFS client says "permission denied" where others say "would block".
+    let cifs = BadStorage::new("flock", "error=EACCES");
+
+    let outcome = cifs.for_janitor(janitor(&registry).keep(1)).run().assert_code(11);
+    assert!(outcome.stderr.contains("another janitor"), "{}", outcome.stderr);
+    let waited = janitor(&registry).keep(1).env("JANITOR_LOCK_WAIT", "1s");
+    let outcome = cifs.for_janitor(waited).run().assert_code(11);
+    assert!(outcome.stderr.contains("waiting for the lock"), "{}", outcome.stderr);
+
+    before.assert_unchanged(&Tree::of(&registry_part(&registry)));
 }
 
 #[test]
