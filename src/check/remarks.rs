@@ -1,7 +1,10 @@
 //! What people are told of what breaks no single tag: missing directories, leftovers, and what is odd.
 
 use super::finding::{Finding, FindingCode, FindingSeverity};
-use crate::model::{HiddenCopy, HiddenFile, OddKind, Oddity, Place, Spot, Surveyed, SurveyedTag, Upload};
+use crate::model::{
+    HiddenCopy, HiddenFile, OddKind, Oddity, Place, SHORT_DOS_NAME, SHORT_DOS_NAME_REMEDY, Spot, Surveyed,
+    SurveyedTag, Upload, is_short_dos_name,
+};
 
 pub(super) fn of_missing_layers(repository: &Surveyed) -> Finding {
     Finding {
@@ -116,6 +119,7 @@ pub(super) fn of_hidden(copy: &HiddenCopy) -> Finding {
 }
 
 pub(super) fn of_oddity(oddity: &Oddity) -> Finding {
+    let name = oddity.path.rsplit('/').next().unwrap_or_default();
     let (severity, code, cause, consequence, remedy) = match &oddity.kind {
         OddKind::Unreadable(cause) => (
             FindingSeverity::Doubt,
@@ -130,6 +134,13 @@ pub(super) fn of_oddity(oddity: &Oddity) -> Finding {
             "neither a directory nor a file".to_owned(),
             "it is not followed, so what is behind it is unknown; a sweep removes no blob beside it",
             "the registry does not make such a thing; move it out of the store",
+        ),
+        OddKind::Name(what) if is_short_dos_name(name) => (
+            FindingSeverity::Warning,
+            FindingCode::OddName,
+            format!("{what}; {SHORT_DOS_NAME}"),
+            "the registry lists it by a name under which nobody pulls it; a sweep removes nothing in its repository, and no blob",
+            SHORT_DOS_NAME_REMEDY,
         ),
         OddKind::Name(what) => (
             FindingSeverity::Note,

@@ -17,6 +17,28 @@ pub enum NameError {
     Tag(String),
 }
 
+/// Whether a name has the form of a short DOS name, such as `CSHOFG~F` or `REPORT~1.TXT`.
+///
+/// Samba lists such names in place of those that Windows reserves (`CON`, `nul`, `com1.txt`), whatever they are on its
+/// disk.
+pub fn is_short_dos_name(name: &str) -> bool {
+    let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
+    let is_upper = |text: &str| text.bytes().all(|it| it.is_ascii_graphic() && !it.is_ascii_lowercase());
+    let has_tail = |(head, tail): (&str, &str)| {
+        !head.is_empty() && !tail.is_empty() && tail.bytes().all(|it| it.is_ascii_alphanumeric())
+    };
+    stem.len() <= 8
+        && extension.len() <= 3
+        && is_upper(name)
+        && !extension.contains('.')
+        && stem.rsplit_once('~').is_some_and(has_tail)
+}
+
+/// What is said of a name that looks like this.
+pub const SHORT_DOS_NAME: &str = "it looks like the short name that a Samba server lists for a name that Windows reserves (CON, NUL, AUX, PRN, COM1 and the like)";
+/// What helps against that.
+pub const SHORT_DOS_NAME_REMEDY: &str = "set 'mangled names = no' for the share in the server's smb.conf and mount it again; or rename the directory, which works under the name that is listed: the tag or repository then has that name";
+
 /// The longest repository name (`reference.NameTotalLengthMax`, distribution 2.8).
 const NAME_MAX: usize = 255;
 

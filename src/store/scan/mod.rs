@@ -28,7 +28,8 @@ use super::io::{Dir, Entry, Kind};
 use super::layout;
 use super::references::Recalled;
 use crate::model::{
-    Code, Digest, Digests, Id, Inventory, Manifests, Problem, RepoName, Repository, Severity,
+    Code, Digest, Digests, Id, Inventory, Manifests, Problem, RepoName, Repository, SHORT_DOS_NAME,
+    SHORT_DOS_NAME_REMEDY, Severity, is_short_dos_name,
 };
 use crate::stop::{Interrupted, Length, Stop};
 
@@ -222,14 +223,19 @@ impl<'a> Scanner<'a> {
                     let repository = self.repository(name, &dir);
                     found.lock().unwrap_or_else(PoisonError::into_inner).push(repository);
                 }
-                Err(error) => self.report(Problem {
-                    severity: Severity::Doubt,
-                    code: Code::OddName,
-                    repository: None,
-                    path: path.to_owned(),
-                    cause: format!("it looks like a repository, but it is {error}"),
-                    remedy: "move it out of the store if the registry did not make it".into(),
-                }),
+                Err(error) => {
+                    let cause = format!("it looks like a repository, but it is {error}");
+                    let remedy = "move it out of the store if the registry did not make it";
+                    let (cause, remedy) = with_short_name(Path::new(path), &cause, remedy);
+                    self.report(Problem {
+                        severity: Severity::Doubt,
+                        code: Code::OddName,
+                        repository: None,
+                        path: path.to_owned(),
+                        cause,
+                        remedy,
+                    });
+                }
             }
         }
         drop(dir);
@@ -287,12 +293,23 @@ pub(in crate::store) fn odd(
     path: &Path,
     cause: &str,
 ) -> Problem {
+    let (cause, remedy) =
+        with_short_name(path, cause, "the registry does not make such a thing; move it out of the store");
     Problem {
         severity,
         code,
         repository: repository.cloned(),
         path: layout::told(&path.to_string_lossy()),
-        cause: cause.into(),
-        remedy: "the registry does not make such a thing; move it out of the store".into(),
+        cause,
+        remedy,
+    }
+}
+
+/// The cause and the remedy for an odd name, which may be a server's own idea of one.
+fn with_short_name(path: &Path, cause: &str, remedy: &str) -> (String, String) {
+    if path.file_name().and_then(|name| name.to_str()).is_some_and(is_short_dos_name) {
+        (format!("{cause}; {SHORT_DOS_NAME}"), SHORT_DOS_NAME_REMEDY.into())
+    } else {
+        (cause.into(), remedy.into())
     }
 }
