@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::gc::mark::Graph;
-use crate::model::{Code, Digest, Expected, Id, Inventory, Place, Problem, RepoName, Severity};
+use crate::model::{Code, Digest, Expected, IN_USE, Id, Inventory, Place, Problem, RepoName, Severity};
 use crate::stop::{Interrupted, Stop};
 use crate::store::{Back, Batch, Look, Taken};
 
@@ -19,6 +19,8 @@ pub struct Applied {
     pub taken: Vec<Expected>,
     /// Changed since it was decided on, and kept.
     pub changed: Vec<Place>,
+    /// Open in another process, and kept.
+    pub in_use: Vec<Place>,
     /// Could not be taken away.
     pub failed: Vec<Place>,
     /// Whether one of those is stuck in the trash, which then must not be deleted.
@@ -49,6 +51,10 @@ pub fn take(batch: &Batch<'_>, mut expected: Vec<Expected>, stop: &Stop) -> Resu
             Taken::Changed(why) => {
                 applied.problems.push(told(place, Severity::Note, Code::ChangedMeanwhile, why));
                 applied.changed.push(place.clone());
+            }
+            Taken::InUse(why) => {
+                applied.problems.push(told(place, Severity::Warning, Code::InUse, why));
+                applied.in_use.push(place.clone());
             }
             Taken::Failed(why) => applied.fail(place, why),
             Taken::Stuck(why) => {
@@ -212,6 +218,7 @@ fn told(place: &Place, severity: Severity, code: Code, cause: String) -> Problem
         path: place.to_string(),
         cause,
         remedy: match severity {
+            _ if code == Code::InUse => IN_USE.into(),
             Severity::Note => "nothing; the next sweep decides anew".into(),
             _ => "check the storage; the next sweep tries again".into(),
         },

@@ -32,7 +32,7 @@ pub use measure::Measure;
 pub use mend::Mend;
 pub use name::{NameError, RepoName, SHORT_DOS_NAME, SHORT_DOS_NAME_REMEDY, TagName, is_short_dos_name};
 pub use place::{Expected, Place, Spot};
-pub use problem::{Code, Problem, Severity};
+pub use problem::{Code, IN_USE, Problem, Severity};
 pub use scratch::{Canary, Scratch};
 pub use sizes::Sizes;
 pub use survey::{

@@ -6,6 +6,9 @@ use serde::{Serialize, Serializer};
 
 use super::RepoName;
 
+/// What to do about something that another process has open.
+pub const IN_USE: &str = "nothing; the next sweep tries again. If it says so every time, see who has the file open, or may not rename it";
+
 /// How much a problem matters. The order is the order of weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,6 +49,8 @@ pub enum Code {
     ActionFailed,
     /// Something changed between decision and action; it was kept.
     ChangedMeanwhile,
+    /// Another process had a file open that was in the way; it was kept.
+    InUse,
     /// The trash held what an interrupted sweep left; it was put back.
     PutBack,
     /// More would go than one sweep may take.
@@ -81,6 +86,7 @@ impl Code {
             Self::ClockSkew => "clock-skew",
             Self::ActionFailed => "action-failed",
             Self::ChangedMeanwhile => "changed-meanwhile",
+            Self::InUse => "in-use",
             Self::PutBack => "put-back",
             Self::TooMuchGoes => "too-much-goes",
             Self::EqualPushTimes => "equal-push-times",
@@ -127,6 +133,16 @@ impl fmt::Display for Problem {
 impl Problem {
     /// A step that failed for a reason of the storage's, and that the next sweep takes again.
     pub fn of_failed_step(path: String, error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::ResourceBusy {
+            return Self {
+                severity: Severity::Warning,
+                code: Code::InUse,
+                repository: None,
+                path,
+                cause: error.to_string(),
+                remedy: IN_USE.into(),
+            };
+        }
         Self {
             severity: Severity::Error,
             code: Code::ActionFailed,

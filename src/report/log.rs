@@ -16,6 +16,7 @@ pub fn log(report: &SweepReport) {
                 Outcome::Removed => info!("removed {name}: {why}"),
                 Outcome::WouldRemove => info!("would remove {name}: {why}"),
                 Outcome::Kept | Outcome::Changed => info!("kept {name}: it changed meanwhile"),
+                Outcome::InUse => warn!("kept {name}: it is in use"),
                 Outcome::Failed => error!("could not remove {name}"),
             }
         }

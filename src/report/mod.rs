@@ -162,6 +162,8 @@ pub enum Outcome {
     WouldRemove,
     /// It was pushed again, or went away, before its turn.
     Changed,
+    /// It could not be removed at that moment, because another process had it open.
+    InUse,
     /// It could not be removed.
     Failed,
 }

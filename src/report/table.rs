@@ -77,6 +77,7 @@ fn each_row(report: &SweepReport, mut tell: impl FnMut(&Row) -> io::Result<()>) 
                 Outcome::Removed => "removed",
                 Outcome::WouldRemove => "would go",
                 Outcome::Changed | Outcome::Kept => "kept, changed meanwhile",
+                Outcome::InUse => "kept, in use",
                 Outcome::Failed => "FAILED",
             };
             let pushed = tag.pushed_at.map(time).unwrap_or_default();

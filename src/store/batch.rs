@@ -23,6 +23,8 @@ pub enum Taken {
     Gone,
     /// It could not be moved, and is in its place.
     Failed(String),
+    /// Another process has a file in it open; it is in its place.
+    InUse(String),
     /// It is in the trash and should not be, and could not be put back.
     Stuck(String),
 }
@@ -101,6 +103,7 @@ impl Batch<'_> {
                 Err(absent) if absent.kind() == io::ErrorKind::NotFound => {
                     return match error.kind() {
                         io::ErrorKind::NotFound => Taken::Gone,
+                        io::ErrorKind::ResourceBusy => Taken::InUse(error.to_string()),
                         _ => Taken::Failed(error.to_string()),
                     };
                 }

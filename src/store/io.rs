@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::attributes::attributes;
 pub use super::attributes::{Attributes, Kind};
+use super::busy::Patience;
 pub use super::watch::{IoCounts, Op, Watch};
 
 /// How much of a listing is asked for at a time.
@@ -59,6 +60,7 @@ pub struct Io {
     counts: [AtomicU64; 8],
     watch: Option<Box<dyn Watch>>,
     without_openat2: AtomicBool,
+    pub(super) patience: Patience,
 }
 
 impl std::fmt::Debug for Io {

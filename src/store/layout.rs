@@ -115,6 +115,19 @@ pub(super) fn is_half_journal(name: &str) -> bool {
     name.strip_suffix(".new").is_some_and(is_journal)
 }
 
+/// What is added to the name of a link that is about to be moved to its place.
+pub(super) const LINK_TEMPORARY: &str = ".janitor.tmp";
+
+/// Whether a file is a link that an interrupted repair left beside its place.
+pub(super) fn is_half_repaired_link(name: &str) -> bool {
+    name.strip_suffix(LINK_TEMPORARY) == Some(LINK)
+}
+
+/// Whether a file is one that was deleted while a process has it open: an NFS client renames it until then.
+pub(super) fn is_deleted_but_open(name: &str) -> bool {
+    name.starts_with(".nfs")
+}
+
 /// What a file is called while it is hidden.
 pub(super) fn hidden(name: &str) -> String {
     format!("{name}{HIDDEN}")

@@ -7,10 +7,14 @@ use jiff::Timestamp;
 use super::io::{Attributes, Dir, Kind};
 use super::layout::{DATA, LINK};
 use super::links::{self, Link};
+use super::mutate::Written;
 use super::removed::is_absent;
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Digest, HiddenFile, Mend, Place, RepoName};
 use crate::stop::Stop;
+
+/// How often a tag's link is written where pushes write it at the same time.
+const REWRITES: usize = 8;
 
 /// What came of a repair.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,23 +67,30 @@ impl Store {
             Link::To(..) => return Ok(false),
             Link::Unreadable(error) => return Err(error),
         }
-        let before = self.io.open_file(&dir, LINK).ok();
         let like = match self.io.stat(&dir, LINK) {
             Ok(link) => link,
             Err(error) if error.kind() == io::ErrorKind::NotFound => like_files_in(self.io.stat_open(&dir)?),
             Err(error) => return Err(error),
         };
-        mutate::write_link(&self.io, &dir, LINK, digest.to_string().as_bytes(), &like)?;
-        // The registry 2.8 writes into the file that it has opened, which may have been this one.
-        if let Some(mut before) = before {
-            let mut late = String::new();
-            io::Read::read_to_string(&mut before, &mut late)?;
-            if let (Place::Tag(..), Ok(newer)) = (place, late.parse::<Digest>()) {
-                mutate::write_link(&self.io, &dir, LINK, newer.to_string().as_bytes(), &like)?;
-                return Ok(false);
+        let (mut content, mut ours) = (digest.clone(), None);
+        for _ in 0..REWRITES {
+            let text = content.to_string();
+            let old = match mutate::write_link(&self.io, &dir, LINK, text.as_bytes(), &like)? {
+                Written::Replaced(Some(old)) => old,
+                Written::Replaced(None) => break,
+                Written::Superseded => return Ok(false),
+            };
+            // The registry 2.8 writes into the file that it has opened, which may have been the old one.
+            let late = links::read(&self.io, &dir, &old);
+            mutate::give_up(&self.io, &dir, &old)?;
+            match (place, late) {
+                (Place::Tag(..), Link::To(newer, _)) if newer != content && Some(&newer) != ours.as_ref() => {
+                    ours = Some(std::mem::replace(&mut content, newer));
+                }
+                _ => break,
             }
         }
-        Ok(true)
+        Ok(content == *digest)
     }
 
     fn make_layers(&self, repository: &RepoName) -> io::Result<bool> {

@@ -4,6 +4,7 @@ mod ages;
 mod attributes;
 mod batch;
 mod blobs;
+mod busy;
 mod canary;
 mod clock;
 mod each;

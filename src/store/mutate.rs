@@ -6,20 +6,34 @@
 //! removed when they are empty.
 //!
 //! No operation follows a symbolic link, neither at the end of a path nor in the middle of it ([`Io::at`]).
+//!
+//! **Replacing a file.** A CIFS server does not replace a file that is open: the client deletes the old file, fails all
+//! the same, and leaves the new one under its temporary name. So nothing here renames over a file that this process has
+//! open, a link of the registry is never replaced by such a rename at all (the registry may have it open), and a
+//! temporary file is deleted only where the file that it was to replace is known to be there.
 
 #![expect(clippy::disallowed_methods, reason = "this is the one mutating file")]
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Write as _};
 
 use jiff::Timestamp;
-use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{
+    self, Access, AtFlags, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid,
+};
 use rustix::io::Errno;
 
+use super::busy::is_busy;
 use super::io::{Attributes, Dir, Io, Op};
+use super::layout::LINK_TEMPORARY;
 
 const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
+/// What is added to the name of a link that makes way for another one.
+const LINK_ASIDE: &str = ".janitor.old.tmp";
+/// How often a link is tried to be written that comes and goes.
+const LINK_TRIES: usize = 4;
 
 /// Makes a directory and those above it; what is there already is fine.
 pub(super) fn make_dirs(io: &Io, dir: &Dir, path: &str) -> io::Result<()> {
@@ -62,8 +76,31 @@ fn unlink(io: &Io, dir: &Dir, path: &str, flags: AtFlags) -> io::Result<()> {
 }
 
 /// Renames a directory. It never replaces content: the system refuses a directory that is not empty.
+///
+/// A directory with a file in it that another process has open is tried again for about a second.
+///
+/// # Errors
+/// [`io::ErrorKind::ResourceBusy`] where it is still in use then.
 pub(super) fn rename_dir(io: &Io, from: &Dir, name: &str, to: &Dir, new_name: &str) -> io::Result<()> {
-    rename(io, from, name, to, new_name)
+    let rename = || rename(io, from, name, to, new_name);
+    match rename() {
+        Err(error) if is_busy(&error) && is_permitted(io, &[(from, "."), (to, "."), (from, name)]) => {
+            io.patience.retry(error, rename)
+        }
+        renamed => renamed,
+    }
+}
+
+/// Whether this process may write to all of these directories: what is refused nevertheless is in use. Where that
+/// cannot be told, it is taken for permitted, which only costs a wait.
+fn is_permitted(io: &Io, dirs: &[(&Dir, &str)]) -> bool {
+    let refuses = |(dir, path): &(&Dir, &str)| {
+        let asked = io.run(Op::Stat, dir.path(), path, || {
+            io.at(dir, path, |above, name| Ok(fs::accessat(above, name, Access::WRITE_OK, AtFlags::EACCESS)?))
+        });
+        asked.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    !dirs.iter().any(refuses)
 }
 
 /// Renames a file in the directory that it is in; a file that has the new name is replaced. Both names are below the
@@ -157,22 +194,15 @@ fn write_new_by(
     })
 }
 
-/// Replaces a file in one step.
+/// Replaces one of the janitor's own files, in one step where the storage can do that.
 pub(super) fn write_whole(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
     let temporary = format!("{name}.new");
     write_new(io, dir, &temporary, content)?;
     replace(io, dir, &temporary, name)
 }
 
-/// Puts a file that was written whole in the place of another one.
-fn replace(io: &Io, dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
-    io.run(Op::Rename, dir.path(), name, || {
-        io.at(dir, name, |above, name| Ok(fs::renameat(above, file_name(temporary), above, name)?))
-    })
-}
-
-/// Replaces a file in one step by one that is too large to be held in memory. What is left of a failure is removed, since
-/// the room may be what is missing.
+/// The same for a file that is too large to be held in memory. What is left of a failed write is removed, since the room
+/// may be what is missing.
 pub(super) fn write_large(
     io: &Io,
     dir: &Dir,
@@ -180,30 +210,157 @@ pub(super) fn write_large(
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
     let temporary = format!("{name}.new");
-    let done = write_new_by(io, dir, &temporary, write).and_then(|()| replace(io, dir, &temporary, name));
-    if done.is_err() {
-        // The failure is what is told.
+    if let Err(error) = write_new_by(io, dir, &temporary, write) {
+        // The first failure is the one to report.
         remove_file(io, dir, &temporary).ok();
+        return Err(error);
     }
-    done
+    replace(io, dir, &temporary, name)
 }
 
-/// Writes a link as the registry 3.1 does: whole, beside its place, and then into it by one rename. It gets an
-/// owner and a mode under which the registry can write it anew.
+/// Gives a file that was written whole the name of the one that it replaces.
+fn replace(io: &Io, dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
+    let renamed = io.run(Op::Rename, dir.path(), name, || {
+        io.at(dir, name, |above, name| Ok(fs::renameat(above, file_name(temporary), above, name)?))
+    });
+    let Err(error) = renamed else { return Ok(()) };
+    // Over a network the answer may be lost.
+    if is_gone(&io.stat_now(dir, temporary)) && io.stat_now(dir, name).is_ok() {
+        return Ok(());
+    }
+    let is_old_there = Cell::new(false);
+    let replaced = if is_busy(&error) && is_permitted(io, &[(dir, ".")]) {
+        // A CIFS client deletes the old file before it fails. Until that is closed, it still can be listed, looked at and
+        // read, but it cannot be renamed: so that is what tells.
+        let make_way = || replace_in_two_steps(io, dir, temporary, name, &is_old_there);
+        match make_way() {
+            Err(error) if is_busy(&error) => io.patience.retry(error, make_way),
+            done => done,
+        }
+    } else {
+        is_old_there.set(io.stat_now(dir, name).is_ok());
+        Err(error)
+    };
+    if replaced.is_err() && is_old_there.get() {
+        remove_file(io, dir, temporary).ok();
+    }
+    replaced
+}
+
+/// Moves the old file out of the way, and the new one to its name. The old one comes back if that fails.
+fn replace_in_two_steps(
+    io: &Io,
+    dir: &Dir,
+    temporary: &str,
+    name: &str,
+    is_old_there: &Cell<bool>,
+) -> io::Result<()> {
+    let aside = format!("{name}.old");
+    is_old_there.set(false);
+    remove_file(io, dir, &aside)?;
+    let had_old = match rename_file_to_free_name(io, dir, name, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        moved => moved?,
+    };
+    let moved = rename_file(io, dir, temporary, name);
+    if had_old {
+        match moved {
+            Ok(()) => {
+                remove_file(io, dir, &aside).ok();
+            }
+            Err(_) => is_old_there.set(rename_file(io, dir, &aside, name).is_ok()),
+        }
+    }
+    moved
+}
+
+fn is_gone<T>(looked: &io::Result<T>) -> bool {
+    looked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// What came of writing a link.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// It is in its place. The file that it replaced, if there was one, has this name now.
+    Replaced(Option<String>),
+    /// Another process wrote a link there in that moment, and that one stays.
+    Superseded,
+}
+
+/// Writes a link as the registry 3.1 does: whole, beside its place, and then into it. It gets an owner and a mode under
+/// which the registry can write to it again.
+///
+/// The registry may have the old link open, so it is not replaced: the two files change names, or the old one makes way.
+/// So whatever the registry writes into it until then is still there to be read.
 pub(super) fn write_link(
     io: &Io,
     dir: &Dir,
     name: &str,
     content: &[u8],
     like: &Attributes,
-) -> io::Result<()> {
-    let temporary = format!("{name}.janitor.tmp");
-    write_new(io, dir, &temporary, content)?;
-    let done = own_like(io, dir, &temporary, like).and_then(|()| replace(io, dir, &temporary, name));
-    if done.is_err() {
-        remove_file(io, dir, &temporary)?;
+) -> io::Result<Written> {
+    let temporary = format!("{name}{LINK_TEMPORARY}");
+    let written = write_new(io, dir, &temporary, content).and_then(|()| own_like(io, dir, &temporary, like));
+    if let Err(error) = written {
+        remove_file(io, dir, &temporary).ok();
+        return Err(error);
     }
-    done
+    for _ in 0..LINK_TRIES {
+        let exchanged = io.run(Op::Rename, dir.path(), name, || {
+            io.at(dir, name, |above, name| {
+                Ok(fs::renameat_with(above, file_name(&temporary), above, name, RenameFlags::EXCHANGE)?)
+            })
+        });
+        match exchanged.as_ref().map_err(Errno::from_io_error) {
+            Ok(()) => return Ok(Written::Replaced(Some(temporary))),
+            Err(Some(Errno::NOENT)) => {
+                if rename_file_to_free_name(io, dir, &temporary, name)? {
+                    return Ok(Written::Replaced(None));
+                }
+            }
+            // CIFS and NFS, among others, know no such rename.
+            Err(Some(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP)) => {
+                return write_link_in_two_steps(io, dir, &temporary, name);
+            }
+            Err(_) => {
+                let is_there = io.stat_now(dir, name).is_ok();
+                if is_there {
+                    remove_file(io, dir, &temporary).ok();
+                }
+                return exchanged.map(|()| Written::Superseded);
+            }
+        }
+    }
+    remove_file(io, dir, &temporary)?;
+    Ok(Written::Superseded)
+}
+
+fn write_link_in_two_steps(io: &Io, dir: &Dir, temporary: &str, name: &str) -> io::Result<Written> {
+    let aside = format!("{name}{LINK_ASIDE}");
+    remove_file(io, dir, &aside)?;
+    let old = match rename_file_to_free_name(io, dir, name, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Ok(true) => Some(aside),
+        Ok(false) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) => return Err(error),
+    };
+    match rename_file_to_free_name(io, dir, temporary, name) {
+        Ok(true) => Ok(Written::Replaced(old)),
+        Ok(false) => {
+            for name in old.iter().map(String::as_str).chain([temporary]) {
+                remove_file(io, dir, name)?;
+            }
+            Ok(Written::Superseded)
+        }
+        Err(error) => {
+            if let Some(old) = old
+                && rename_file_to_free_name(io, dir, &old, name).is_ok()
+            {
+                remove_file(io, dir, temporary).ok();
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Makes a directory with the owner and the mode of another; what is there already is fine.

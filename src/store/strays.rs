@@ -29,16 +29,19 @@ impl Store {
             let path = dir.path().join(&name);
             let repository = Some(place.repository());
             Ok(match self.io.open_dir(dir, &name).and_then(|dir| self.io.list(&dir)) {
-                Ok(entries) => entries.iter().find(|entry| entry.name != hidden).map(|entry| {
-                    let path = path.join(&entry.name);
-                    odd(
-                        Severity::Warning,
-                        Code::OddName,
-                        repository,
-                        &path,
-                        "not a link, and no link beside it",
-                    )
-                }),
+                Ok(entries) => entries
+                    .iter()
+                    .find(|it| it.name != hidden && !layout::is_deleted_but_open(&it.name))
+                    .map(|entry| {
+                        let path = path.join(&entry.name);
+                        odd(
+                            Severity::Warning,
+                            Code::OddName,
+                            repository,
+                            &path,
+                            "not a link, and no link beside it",
+                        )
+                    }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => Some(unreadable(&path, repository, &error)),
             })

@@ -58,6 +58,7 @@ impl Outcomes {
             }
         }
         self.set(applied.taken.iter().map(|expected| &expected.place), Outcome::Removed);
+        self.set(&applied.in_use, Outcome::InUse);
         self.set(&applied.failed, Outcome::Failed);
     }
 

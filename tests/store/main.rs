@@ -11,6 +11,7 @@ mod crashes;
 mod errors;
 mod glitches;
 mod handles;
+mod in_use;
 mod native;
 mod pushes;
 mod references;

@@ -125,6 +125,7 @@ impl Surveyor<'_> {
     fn odd(&self, dir: &Dir, entry: &Entry, repository: Option<&RepoName>, what: &'static str) {
         let path = join(dir, &entry.name);
         match entry.kind {
+            Kind::File if layout::is_deleted_but_open(&entry.name) => {}
             Kind::Other => self.tell(path, repository, OddKind::Kind),
             Kind::File if is_temporary(&entry.name) => match self.store.io.stat(dir, &entry.name) {
                 Ok(attributes) => self.tell(path, repository, OddKind::Temporary(attributes.modified)),

@@ -102,15 +102,21 @@ impl Surveyor<'_> {
     }
 
     fn link_in(&self, dir: &Dir, entries: &[Entry], repository: &RepoName) -> (LinkState, Option<Timestamp>) {
-        let mut is_there = false;
+        let (mut is_there, mut was_to_be_written) = (false, false);
         for entry in entries.iter().filter(|entry| !layout::is_hidden(&entry.name)) {
             if entry.name == LINK && entry.kind == Kind::File {
                 is_there = true;
             } else {
+                was_to_be_written |= layout::is_half_repaired_link(&entry.name);
                 self.odd(dir, entry, Some(repository), "beside a link");
             }
         }
-        if is_there { self.link(dir, LINK, repository) } else { (LinkState::Missing, None) }
+        match (is_there, was_to_be_written) {
+            (true, _) => self.link(dir, LINK, repository),
+            // A repair was interrupted between two renames: the damaged link is gone, the new one is not in its place.
+            (false, true) => (LinkState::Empty, None),
+            (false, false) => (LinkState::Missing, None),
+        }
     }
 }
 
