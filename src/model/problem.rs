@@ -63,6 +63,8 @@ pub enum Code {
     NoReferences,
     /// Most of what the last sweep left is gone.
     StoreShrank,
+    /// All tags of a repository are gone without the janitor's doing.
+    RepositoryMissing,
     /// Blobs were collected beside pushes.
     NotQuiet,
     /// What the trash holds for undo cannot be brought back.
@@ -93,6 +95,7 @@ impl Code {
             Self::NoMemory => "no-memory",
             Self::NoReferences => "no-references",
             Self::StoreShrank => "store-shrank",
+            Self::RepositoryMissing => "repository-missing",
             Self::NotQuiet => "not-quiet",
             Self::Undo => "undo",
             Self::Collector => "collector",

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod guard;
+mod known;
 mod losses;
 mod revisions;
 
@@ -11,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use blobs::{Blobs, Due};
 pub use guard::{Share, TINY, TooMuch, confirm};
-pub use losses::losses;
+pub use known::{blobs_share, known, tags_share};
+pub use losses::{Missed, Remains, losses};
 pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
 
 use crate::model::{Digest, Expected, Inventory, Place, Repository, Revision, TagState};
@@ -150,5 +152,7 @@ pub fn empty_repositories(
     (0..).zip(&inventory.repositories).filter(empty).map(|(_, repository)| repository).collect()
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

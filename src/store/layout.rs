@@ -184,6 +184,11 @@ pub(super) fn told(path: &str) -> String {
     if is_whole { path.to_owned() } else { format!("{REGISTRY}/{path}") }
 }
 
+/// Where a repository is, below the registry's root directory.
+pub fn path_of_repository(name: &RepoName) -> String {
+    format!("{REGISTRY}/{}", repository(name))
+}
+
 /// Where something is, below the registry's root directory.
 pub fn path_of(spot: &Spot) -> String {
     let below = match spot {

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreLock, layout, mutate};
-use crate::model::{Counts, Digest};
+use crate::model::{Counts, Digest, Known};
 
-/// A memory is smaller.
-const MAX_BYTES: u64 = 4096;
+/// A memory of a million tags in 100,000 repositories is a tenth of this.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// What a sweep left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Memory {
     /// Blobs among them that nothing kept needed any more: what went, or was removed, has been told of.
     #[serde(default)]
     pub held_blobs: usize,
+    /// Settings, repositories and tags; `None` when an earlier version of the janitor wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
 }
 
 /// As it stands in the file: with a digest, since half a number is a number as well.

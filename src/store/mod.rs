@@ -48,7 +48,7 @@ pub use clock::StorageClock;
 pub use hash::Hash;
 pub use hide::{Done, Hid};
 pub use io::{Attributes, Content, Dir, Entry, Io, IoCounts, Kind, Op, Watch};
-pub use layout::{RESTORE, path_of, place};
+pub use layout::{RESTORE, path_of, path_of_repository, place};
 pub use lock::{Holder, LockError, StoreLock};
 pub use memory::Memory;
 pub use mend::Mended;

@@ -28,7 +28,7 @@ impl Sweep<'_> {
         self.tidy_up(lock)?;
         let (mut inventory, verdicts, expired) = self.look_and_decide(Some(lock))?;
         let expected = plan::tags(&inventory, &verdicts);
-        let refusals = self.guard(&mut inventory, expected.len(), &expired)?;
+        let refusals = self.guard(&mut inventory, &verdicts, &expired)?;
         if !refusals.is_empty() {
             return Err(self.refuse(&refusals));
         }
@@ -131,6 +131,7 @@ impl Sweep<'_> {
         is_trash_emptied: bool,
     ) -> Result<SweepReport, SweepError> {
         let Halfway { mut outcomes, mut least, mut empty, going, has_doubts } = half;
+        let has_doubts = self.notice_what_went_away(&inventory) || has_doubts;
         let mut reclaim = Reclaim::plan(&mut self, &mut inventory, &going, has_doubts)?;
         drop(going);
         self.remove_hollow_blobs(lock, &inventory, &reclaim)?;

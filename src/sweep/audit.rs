@@ -21,7 +21,7 @@ impl Sweep<'_> {
         }
         let (mut inventory, verdicts, expired) = self.look_and_decide(None)?;
         let expected = plan::tags(&inventory, &verdicts);
-        let refusals = self.guard(&mut inventory, expected.len(), &expired)?;
+        let refusals = self.guard(&mut inventory, &verdicts, &expired)?;
         self.is_refused = !refusals.is_empty();
         self.findings.extend(refusals);
         let mut outcomes = Outcomes::new(&inventory, verdicts);

@@ -103,6 +103,13 @@ impl Sweep<'_> {
         if let Some(told) = self.engine.refusal() {
             return Some(told);
         }
+        if let Some(lost) = self.went_away() {
+            let why = format!(
+                "not run: {}; see that the storage is mounted whole, and run the next sweep when it is",
+                lost.cause()
+            );
+            return Some((CollectionStatus::Refused, why));
+        }
         if reclaim.in_doubt {
             let why = "not run: something in the store is in doubt, and what it would need is unknown; see the findings";
             return Some((CollectionStatus::PutOff, why.into()));
@@ -125,12 +132,30 @@ impl Sweep<'_> {
         }
     }
 
+    /// Whether too much of what this sweep keeps went away since it began, as from a storage that is unmounted
+    /// meanwhile.
+    fn went_away(&self) -> Option<TooMuch> {
+        let lost = Share {
+            what: "blobs that kept tags needed when the sweep began",
+            going: self.meanwhile.needs_lost(),
+            all: self.meanwhile.needs,
+        };
+        TooMuch::among([lost], self.config.guards.max_remove_percent)
+    }
+
     /// Whether too much is due that no manifest accounts for. What this sweep took away was guarded; the
-    /// rest was counted before, and has grown since, as a storage that goes away meanwhile would make it.
+    /// rest was counted before, and has grown since, as a storage that goes away meanwhile would make it. Where
+    /// sweeps go on as before, what went out of use is not asked about, only what went away.
     pub(super) fn strays(&self, inventory: &Inventory, reclaim: &Reclaim) -> Option<TooMuch> {
+        if let Some(lost) = self.went_away() {
+            return Some(lost);
+        }
         let going = reclaim.stray.saturating_sub(self.told_blobs);
         let stray = Share { what: STRAY, going, all: inventory.blobs.len() };
-        TooMuch::among([stray], self.config.guards.max_remove_percent)
+        TooMuch::among(
+            [stray].into_iter().filter(|_| !self.collects_as_before),
+            self.config.guards.max_remove_percent,
+        )
     }
 
     /// Counts what is gone, sorted by number, and what is left.

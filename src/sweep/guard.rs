@@ -1,10 +1,12 @@
 //! The guards' part of a sweep: whether what it would do is plausible, asked before anything goes.
 
+use jiff::Timestamp;
+
 use super::Sweep;
 use super::memory::{ACCEPT_LOSSES, Loss};
 use crate::gc::mark::{self, Fate};
-use crate::model::{Code, Counts, Id, Inventory, Problem, Severity, UndoTrash};
-use crate::plan::{Share, TINY, TooMuch};
+use crate::model::{Code, Counts, Id, Inventory, Known, Problem, Revision, Rules, Severity, UndoTrash};
+use crate::plan::{self, Remains, Share, TINY, TooMuch};
 use crate::policy::{Reason, Verdict};
 use crate::stop::Interrupted;
 
@@ -12,22 +14,30 @@ use crate::stop::Interrupted;
 pub(super) const STRAY: &str = "blobs (besides those of tags that it removes, or that were removed before)";
 
 impl Sweep<'_> {
-    /// Everything that speaks against the sweep as a whole, if it is to remove so many tags.
+    /// Everything that speaks against the sweep as a whole. Where repositories are missed, the inventory is in doubt
+    /// from here on.
     pub(super) fn guard(
         &mut self,
         inventory: &mut Inventory,
-        tags_going: usize,
+        verdicts: &[Vec<Verdict>],
         expired: &UndoTrash,
     ) -> Result<Vec<Problem>, Interrupted> {
         let is = Counts::of(inventory);
-        let losses = self.losses(is);
+        let unknown = self.recall();
+        let rules = self.rules();
+        let hollow: Vec<Revision> = self.hollow.old.iter().chain(&self.hollow.young).copied().collect();
+        let remains = self.known_before().map(|it| Remains::of(&it.repositories, inventory, &hollow));
+        let needed = remains.as_ref().and_then(|it| plan::blobs_share(self.known_before(), &rules, it));
+        self.collects_as_before = needed.is_some();
+        let losses = unknown.or_else(|| self.losses(is, remains.as_ref()));
+        let (waiting, doubts) =
+            remains.as_ref().map(|remains| self.missed(inventory, remains)).unwrap_or_default();
+        inventory.problems.extend(doubts.iter().cloned());
+        self.know(inventory, verdicts, &waiting);
+
         let most = self.config.guards.max_remove_percent;
-        let tags = Share { what: "tags", going: tags_going, all: is.tags };
-        let blobs = Share {
-            what: STRAY,
-            going: self.untagged_blobs(inventory, expired, most)?.saturating_sub(self.told_blobs),
-            all: is.blobs,
-        };
+        let tags = plan::tags_share(self.known_before(), &rules, inventory, verdicts);
+        let blobs = self.blobs_share(inventory, needed, expired, most)?;
         let too_much = TooMuch::among([tags, blobs], most).map(|too_much| {
             let mut flags = too_much.flag();
             if losses.is_some() {
@@ -47,11 +57,56 @@ impl Sweep<'_> {
             Some(_) => losses.map(Loss::beside_another),
             None => losses.map(Loss::alone),
         };
-        Ok(losses.into_iter().chain(too_much).collect())
+        let refusals: Vec<Problem> = losses.into_iter().chain(too_much).collect();
+        if !refusals.is_empty() {
+            // A refused sweep reports nothing else of what it has seen.
+            self.findings.extend(doubts);
+        }
+        Ok(refusals)
     }
 
-    /// How many blobs would go that no tag holds now: those of removed tags are told by the tags. Their
-    /// ages are looked at only where there are too many of them.
+    /// Prepares what this sweep will remember of what it leaves, should it not be refused.
+    fn know(&mut self, inventory: &Inventory, verdicts: &[Vec<Verdict>], waiting: &[(usize, Timestamp)]) {
+        let before = self.known_before();
+        let repositories = before.map(|before| before.repositories.as_slice());
+        self.known = Known {
+            rules: self.rules(),
+            blobs_judged: before.is_some_and(|it| it.blobs_judged) || !self.in_doubt(inventory),
+            repositories: plan::known(inventory, verdicts, repositories, waiting),
+        };
+    }
+
+    const fn rules(&self) -> Rules {
+        Rules {
+            keep_last: self.config.policy.keep_last,
+            trust_equal_push_times: self.config.policy.trust_equal_push_times,
+            delete_untagged: self.config.delete_untagged,
+            collects: self.config.collection.is_some(),
+        }
+    }
+
+    /// The share of blobs that the limit is held against: all that go and that no removed tag accounts for, or only
+    /// those that tags needed at the last sweep if it went by the same settings.
+    fn blobs_share(
+        &mut self,
+        inventory: &mut Inventory,
+        needed: Option<Share>,
+        expired: &UndoTrash,
+        most: u8,
+    ) -> Result<Share, Interrupted> {
+        if self.in_doubt(inventory) {
+            // None goes.
+            return Ok(Share { what: STRAY, going: 0, all: 0 });
+        }
+        if let Some(needed) = needed {
+            return Ok(needed);
+        }
+        let going = self.untagged_blobs(inventory, expired, most)?;
+        Ok(Share { what: STRAY, going, all: inventory.blobs.len() })
+    }
+
+    /// How many blobs would go that no tag holds now, besides those that are told of already: those of removed tags
+    /// are told by the tags. Their ages are looked at only where there are too many of them.
     fn untagged_blobs(
         &mut self,
         inventory: &mut Inventory,
@@ -59,7 +114,7 @@ impl Sweep<'_> {
         most: u8,
     ) -> Result<usize, Interrupted> {
         let all = inventory.blobs.len();
-        if all < TINY || most == 100 || self.in_doubt(inventory) {
+        if all < TINY || most == 100 {
             return Ok(0);
         }
         // What can no longer be brought back was told when its tags went.
@@ -76,10 +131,13 @@ impl Sweep<'_> {
             Fate::Garbage => self.config.collection.is_some(),
         };
         let untagged: Vec<Id> = inventory.blobs.iter().copied().filter(goes).collect();
+        // What is still held for undo is told of, too, and stands in for nothing that goes.
+        let undoable = inventory.blobs.iter().filter(|blob| marks.fate(**blob) == Fate::Undoable).count();
+        let told = self.told_blobs.saturating_sub(undoable);
         if !(Share { what: "blobs", going: untagged.len(), all }).exceeds(most) {
-            return Ok(untagged.len());
+            return Ok(untagged.len().saturating_sub(told));
         }
-        Ok(self.by_age(inventory, &untagged, false)?.blobs.due.len())
+        Ok(self.by_age(inventory, &untagged, false)?.blobs.due.len().saturating_sub(told))
     }
 
     /// Tells of repositories in which nothing goes by order, since their push times give none.

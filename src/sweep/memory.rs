@@ -2,15 +2,22 @@
 
 use std::io;
 
+use jiff::Timestamp;
+
 use super::Sweep;
-use crate::model::{Code, Counts, Problem, Severity};
-use crate::plan;
-use crate::store::{Memory, StoreLock, is_full};
+use crate::model::{Code, Counts, Inventory, Known, KnownRepository, Problem, Severity};
+use crate::plan::{self, Missed, Remains};
+use crate::store::{Memory, StoreLock, is_full, path_of_repository};
 
 /// The switch that confirms.
 pub(super) const ACCEPT_LOSSES: &str = "--accept-losses";
 const PATH: &str = "janitor/last-sweep.json";
+/// So many repositories that are missed have a finding of their own.
+const MISSED_TOLD: usize = 100;
 const UNKNOWN: &str = "what the last sweep left is not known";
+
+/// Repositories that are waited for, by their position in what the last sweep remembered, and since when.
+pub(super) type Waiting = Vec<(usize, Timestamp)>;
 
 /// What speaks against a store.
 pub(super) struct Loss {
@@ -35,8 +42,8 @@ impl Loss {
 }
 
 impl Sweep<'_> {
-    /// What speaks against the store: that most of it is gone since the last sweep, or that nobody can know.
-    pub(super) fn losses(&mut self, is: Counts) -> Option<Loss> {
+    /// Reads what the last sweep remembered. Returns what speaks against the store if that cannot be read.
+    pub(super) fn recall(&mut self) -> Option<Loss> {
         let accepts_losses = self.config.guards.accept_losses;
         match self.store.remembered() {
             Ok(memory) => {
@@ -65,13 +72,20 @@ impl Sweep<'_> {
                 });
             }
         }
-        let memory = self.memory.as_ref()?;
+        None
+    }
+
+    /// What the last sweep remembered of repositories and tags; `None` when that is not known.
+    pub(super) fn known_before(&self) -> Option<&Known> {
+        self.memory.as_ref()?.known.as_ref()
+    }
+
+    /// Whether the store has lost most of what the last sweep left.
+    pub(super) fn losses(&self, is: Counts, remains: Option<&Remains>) -> Option<Loss> {
+        let memory = self.memory.as_ref().filter(|_| !self.config.guards.accept_losses)?;
         // What nothing needed may have been collected by somebody else.
         let blobs = memory.left.blobs.saturating_sub(memory.held_blobs);
-        let left = plan::losses(&Counts { blobs, ..memory.left }, &is)?;
-        if accepts_losses {
-            return None;
-        }
+        let left = plan::losses(&Counts { blobs, ..memory.left }, &is, remains)?;
         Some(Loss {
             problem: Problem {
                 severity: Severity::Warning,
@@ -88,13 +102,93 @@ impl Sweep<'_> {
         })
     }
 
+    /// Reports the repositories whose tags are all gone. Returns those that are still waited for; while there are
+    /// any, nothing that only they may need is removed.
+    pub(super) fn missed(&mut self, inventory: &Inventory, remains: &Remains) -> (Waiting, Vec<Problem>) {
+        let now = self.clock.now();
+        let known = self.known_before().map_or(&[][..], |known| &known.repositories);
+        let mut missed = Missed::of(known, &remains.missed, now);
+        if inventory.in_doubt() {
+            // It may be there and not be seen.
+            missed.waited_for.append(&mut missed.given_up);
+            missed.waited_for.sort_unstable();
+        }
+        let mut told = Vec::new();
+        if self.config.guards.accept_losses {
+            missed.given_up.clear();
+            told.extend(missed.waited_for.drain(..).map(|(at, since)| {
+                missing(Severity::Note, inventory, &known[at], since, "that was accepted", "nothing")
+            }));
+        }
+        told.extend(missed.given_up.into_iter().map(|(at, since)| {
+            let cause =
+                "the janitor has waited 7 days for it and goes on without it, so its blobs may be removed now";
+            missing(Severity::Warning, inventory, &known[at], since, cause, "push its images again if they are needed")
+        }));
+        let until = |since| {
+            format!(
+                "mount or restore the storage whole; if somebody deleted them on purpose, {}, or wait until {:.0}",
+                plan::confirm(ACCEPT_LOSSES),
+                Missed::until(since)
+            )
+        };
+        let cause = "the janitor did not remove them. A storage that is mounted or restored in part looks like this, so no manifest and no blob is removed";
+        let waiting = missed.waited_for.iter().take(MISSED_TOLD).map(|(at, since)| {
+            missing(Severity::Doubt, inventory, &known[*at], *since, cause, &until(*since))
+        });
+        let mut doubts: Vec<Problem> = waiting.collect();
+        let others = missed.waited_for.len().saturating_sub(MISSED_TOLD);
+        if others > 0 {
+            let names = missed.waited_for[MISSED_TOLD..].iter().map(|(at, _)| known[*at].name.as_str());
+            doubts.push(Problem {
+                severity: Severity::Doubt,
+                code: Code::RepositoryMissing,
+                repository: None,
+                path: "docker/registry/v2/repositories".into(),
+                cause: format!(
+                    "all tags of {others} more repositories are gone: {}",
+                    names.collect::<Vec<_>>().join(", ")
+                ),
+                remedy: "as for the others".into(),
+            });
+        }
+        self.findings.append(&mut told);
+        (missed.waited_for, doubts)
+    }
+
+    /// Notices what went away since this sweep first looked. Returns whether a repository has lost all of its tags:
+    /// then no blob goes, and the next sweep decides.
+    pub(super) fn notice_what_went_away(&mut self, inventory: &Inventory) -> bool {
+        let known = &self.known.repositories;
+        let there: Vec<KnownRepository> =
+            known.iter().filter(|it| it.missed_since.is_none()).cloned().collect();
+        self.meanwhile = Remains::of(&there, inventory, &[]);
+        let gone = self.meanwhile.missed.iter().take(MISSED_TOLD);
+        self.findings.extend(gone.map(|at| Problem {
+            severity: Severity::Warning,
+            code: Code::RepositoryMissing,
+            repository: Some(there[*at].name.clone()),
+            path: path_of_repository(&there[*at].name),
+            cause: "all of its tags went away while the sweep ran, so this sweep removes no blob".into(),
+            remedy: "nothing, if somebody deleted them; the next sweep looks again".into(),
+        }));
+        !self.meanwhile.missed.is_empty()
+    }
+
     /// Writes down what is left, or will be whatever happens, unless that is known already.
     pub(super) fn remember(&mut self, lock: &StoreLock, left: Counts, held_blobs: usize) {
-        let is_known = |memory: &Memory| memory.left == left && memory.held_blobs == held_blobs;
+        // What no guard has judged is not explained by having been there.
+        let held_blobs = if self.known.blobs_judged { held_blobs } else { self.told_blobs };
+        let is_known = |memory: &Memory| {
+            memory.left == left
+                && memory.held_blobs == held_blobs
+                && memory.known.as_ref() == Some(&self.known)
+        };
         if self.memory.as_ref().is_some_and(is_known) {
             return;
         }
-        let memory = Memory { sweep: self.id.clone(), at: self.clock.now(), left, held_blobs };
+        let known = Some(self.known.clone());
+        let memory = Memory { sweep: self.id.clone(), at: self.clock.now(), left, held_blobs, known };
         match self.store.remember(lock, &memory) {
             Ok(()) => self.memory = Some(memory),
             Err(error) => {
@@ -107,6 +201,30 @@ impl Sweep<'_> {
                 self.findings.push(problem);
             }
         }
+    }
+}
+
+/// What is told of a repository whose tags are all gone.
+fn missing(
+    severity: Severity,
+    inventory: &Inventory,
+    known: &KnownRepository,
+    since: Timestamp,
+    cause: &str,
+    remedy: &str,
+) -> Problem {
+    let is_there = inventory.position(&known.name).is_some();
+    let what = if is_there { "its tags are gone" } else { "it is gone with its tags" };
+    Problem {
+        severity,
+        code: Code::RepositoryMissing,
+        repository: Some(known.name.clone()),
+        path: path_of_repository(&known.name),
+        cause: format!(
+            "{what} ({} at the last sweep that saw them; missed since {since:.0}), and {cause}",
+            known.tags.len()
+        ),
+        remedy: remedy.into(),
     }
 }
 

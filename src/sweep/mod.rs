@@ -36,8 +36,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
-use crate::model::{Code, Inventory, Place, Problem, Severity, UndoTrash};
-use crate::plan::Grace;
+use crate::model::{Code, Inventory, Known, Place, Problem, Severity, UndoTrash};
+use crate::plan::{Grace, Remains};
 use crate::policy::Verdict;
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Length, Stop};
@@ -185,6 +185,13 @@ struct Sweep<'a> {
     /// Blobs that went out of use in earlier sweeps and are still there: for their age, for undo, or
     /// because they could not be collected. Nobody has to be told of them twice.
     told_blobs: usize,
+    /// What is remembered of repositories and tags once this sweep has ended.
+    known: Known,
+    /// Whether the last sweep collected blobs by the same settings, so that whatever it left unreferenced, or went
+    /// out of use since, may go.
+    collects_as_before: bool,
+    /// How much of what this sweep keeps was still there before it went for the blobs.
+    meanwhile: Remains,
     /// Whether a guard would refuse the sweep that this audit foretells.
     is_refused: bool,
     /// Whether something is in the trash that should have been put back or deleted.
@@ -222,6 +229,9 @@ impl<'a> Sweep<'a> {
             own_touches: OwnTouches::default(),
             memory: None,
             told_blobs: 0,
+            known: Known::default(),
+            collects_as_before: false,
+            meanwhile: Remains::default(),
             is_refused: false,
             trash_in_doubt: false,
             hollow: Hollow::default(),

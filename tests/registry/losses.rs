@@ -6,7 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use janitor_testkit::{BadStorage, BulkSpec, Collector, Interrupt, Outcome, Registry, Tree};
+use janitor_testkit::{
+    BadStorage, BulkSpec, Collector, Digest, Image, Interrupt, Janitor, Outcome, Registry, Tree,
+};
 
 use crate::stage::{blobs_on_disk, janitor, registry_part};
 
@@ -61,8 +63,9 @@ fn a_store_that_is_half_there_is_refused_until_it_is_back() {
     let everything = Tree::of(registry.store());
     let audit = sweep.clone().audit().run().assert_code(12);
     everything.assert_unchanged(&Tree::of(registry.store()));
-    assert_eq!(codes(&audit), ["store-shrank"]);
-    assert_eq!(audit.total("blobs_removed"), 39);
+    assert!(codes(&audit).contains(&"store-shrank".to_owned()), "{:?}", codes(&audit));
+    assert_eq!(names_of(&missing(&audit)), numbers(11..24));
+    assert_eq!(audit.total("blobs_removed"), 0);
 
     put_back();
     sweep.run().assert_code(0);
@@ -81,12 +84,198 @@ fn a_confirmed_loss_is_told_once() {
     sweep.run().assert_code(0);
 }
 
+/// One sweep with each engine.
+fn with_each_engine(test: impl Fn(&dyn Fn(&Registry) -> Janitor)) {
+    for engine in ["registry", "native"] {
+        test(&|registry| janitor(registry).env("GC_ENGINE", engine));
+    }
+}
+
+/// What the report says of repositories that are missed.
+fn missing(outcome: &Outcome) -> Vec<(String, String)> {
+    let report = outcome.report();
+    let findings = report["findings"].as_array().unwrap();
+    let of = |it: &serde_json::Value| {
+        let text = |key: &str| it[key].as_str().unwrap().to_owned();
+        (text("repository"), format!("{}: {}; {}", text("severity"), text("cause"), text("remedy")))
+    };
+    findings.iter().filter(|it| it["code"] == "repository-missing").map(of).collect()
+}
+
+fn numbers(repositories: std::ops::Range<usize>) -> Vec<String> {
+    let mut names: Vec<String> = repositories.map(BulkSpec::repository_name).collect();
+    names.sort_unstable();
+    names
+}
+
+fn names_of(missing: &[(String, String)]) -> Vec<String> {
+    missing.iter().map(|(name, _)| name.clone()).collect()
+}
+
 #[test]
-fn a_few_that_somebody_deleted_are_no_loss() {
+fn repositories_that_vanish_are_named_and_hold_every_blob_until_they_are_back() {
+    with_each_engine(|sweep| {
+        let registry = store(20, 2);
+        let sweep = || sweep(&registry).keep(2);
+        sweep().run().assert_code(0);
+        let put_back = unmount(&registry, 11..20);
+        // Something else goes out of use.
+        registry.client().push("other", "v1", &Image::small(1));
+        registry.client().push("other", "v1", &Image::small(2));
+        let blobs = blobs_on_disk(&registry);
+        for _ in 0..3 {
+            let outcome = sweep().run().assert_code(3);
+            let missing = missing(&outcome);
+            assert_eq!(names_of(&missing), numbers(11..20));
+            let (_, told) = &missing[0];
+            assert!(told.starts_with("doubt: it is gone with its tags (2 at the last sweep"), "{told}");
+            assert!(told.contains("--run-once --accept-losses "), "{told}");
+            assert_eq!(outcome.report()["collection"]["status"], "put-off");
+            assert_eq!(blobs_on_disk(&registry), blobs);
+        }
+        let audit = sweep().audit().run().assert_code(3);
+        assert_eq!(names_of(&missing(&audit)), numbers(11..20));
+        assert_eq!(audit.total("blobs_removed"), 0);
+
+        put_back();
+        let outcome = sweep().run().assert_code(0);
+        assert_eq!(missing(&outcome), []);
+        assert_eq!(outcome.total("blobs_removed"), 3);
+        for name in numbers(0..20) {
+            crate::stage::assert_all_pull(&registry, &name);
+        }
+    });
+}
+
+#[test]
+fn repositories_whose_loss_is_accepted_are_let_go_and_others_are_missed_again() {
+    with_each_engine(|sweep| {
+        let registry = store(20, 2);
+        let sweep = || sweep(&registry).keep(2);
+        sweep().run().assert_code(0);
+        let _gone = unmount(&registry, 14..20);
+        sweep().run().assert_code(3);
+        let accepted = sweep().arg("--accept-losses").run().assert_code(0);
+        assert_eq!(names_of(&missing(&accepted)), numbers(14..20));
+        assert!(missing(&accepted)[0].1.contains("that was accepted"), "{:?}", missing(&accepted));
+        assert_eq!(blobs_on_disk(&registry).len(), 14 * 6);
+        assert_eq!(missing(&sweep().run().assert_code(0)), []);
+
+        let _gone = unmount(&registry, 13..14);
+        assert_eq!(names_of(&missing(&sweep().run().assert_code(3))), numbers(13..14));
+        assert_eq!(blobs_on_disk(&registry).len(), 14 * 6);
+    });
+}
+
+/// Has the last sweep have remembered something else.
+fn rewrite_memory(registry: &Registry, change: impl Fn(&str) -> String) {
+    let text = fs::read_to_string(memory(registry)).unwrap();
+    let content = text.strip_prefix("{\"last_sweep\":").unwrap().rsplit_once(",\"digest\":").unwrap().0;
+    let content = change(content);
+    let digest = Digest::of(content.as_bytes());
+    fs::write(memory(registry), format!("{{\"last_sweep\":{content},\"digest\":\"{digest}\"}}")).unwrap();
+}
+
+#[test]
+fn repositories_are_waited_for_for_seven_days() {
+    with_each_engine(|sweep| {
+        let registry = store(20, 2);
+        let sweep = || sweep(&registry).keep(2);
+        sweep().run().assert_code(0);
+        let _gone = unmount(&registry, 19..20);
+        sweep().run().assert_code(3);
+        let missed_since = |hours: u64| {
+            let then = std::time::SystemTime::now() - Duration::from_secs(hours * 3600);
+            let then = humantime::format_rfc3339_seconds(then).to_string();
+            rewrite_memory(&registry, |text| {
+                let (before, after) = text.split_once("\"missed_since\":\"").unwrap();
+                let (_, after) = after.split_once('"').unwrap();
+                format!("{before}\"missed_since\":\"{then}\"{after}")
+            });
+        };
+        missed_since(7 * 24 - 1);
+        sweep().run().assert_code(3);
+        missed_since(7 * 24 + 1);
+        let given_up = sweep().run().assert_code(0);
+        assert_eq!(names_of(&missing(&given_up)), numbers(19..20));
+        assert!(missing(&given_up)[0].1.contains("has waited 7 days for it"), "{:?}", missing(&given_up));
+        assert_eq!(blobs_on_disk(&registry).len(), 19 * 6);
+        assert_eq!(missing(&sweep().run().assert_code(0)), []);
+    });
+}
+
+#[test]
+fn a_repository_whose_tags_vanish_is_missed_though_its_directory_is_there() {
+    with_each_engine(|sweep| {
+        let registry = store(20, 2);
+        let sweep = || sweep(&registry).keep(2);
+        sweep().run().assert_code(0);
+        let name = BulkSpec::repository_name(3);
+        let tags = registry.view().repository(&name).join("_manifests/tags");
+        let elsewhere = registry.scratch().join("tags");
+        fs::rename(&tags, &elsewhere).unwrap();
+        fs::create_dir(&tags).unwrap();
+        for _ in 0..2 {
+            let outcome = sweep().run().assert_code(3);
+            assert_eq!(names_of(&missing(&outcome)), [name.as_str()]);
+            assert!(missing(&outcome)[0].1.contains("its tags are gone"), "{:?}", missing(&outcome));
+            // Somebody may push to it meanwhile.
+            registry.client().push(&name, "new", &Image::small(1));
+        }
+        fs::rename(tags.join("new"), elsewhere.join("new")).unwrap();
+        fs::remove_dir(&tags).unwrap();
+        fs::rename(&elsewhere, &tags).unwrap();
+        assert_eq!(missing(&sweep().keep(3).run().assert_code(0)), []);
+        crate::stage::assert_all_pull(&registry, &name);
+    });
+}
+
+#[test]
+fn what_the_policy_removes_or_somebody_deletes_over_the_api_is_not_missed() {
+    with_each_engine(|sweep| {
+        let registry = store(20, 2);
+        sweep(&registry).keep(2).run().assert_code(0);
+        let client = registry.client();
+        let name = BulkSpec::repository_name(3);
+        for tag in ["v1", "v2"] {
+            client.delete(&name, &registry.view().tag_digest(&name, tag));
+        }
+        // One was pushed again before.
+        let other = BulkSpec::repository_name(4);
+        client.push(&other, "v1", &Image::small(1));
+        for tag in ["v1", "v2"] {
+            client.delete(&other, &registry.view().tag_digest(&other, tag));
+        }
+        let outcome = sweep(&registry).keep(2).run().assert_code(0);
+        assert_eq!(missing(&outcome), []);
+        assert_eq!(blobs_on_disk(&registry).len(), 18 * 6);
+
+        let none = || sweep(&registry).keep(0).env("JANITOR_UNSAFE_KEEP_NONE", "true");
+        none().arg("--max-remove-percent=100").run().assert_code(0);
+        let outcome = none().run().assert_code(0);
+        assert_eq!(missing(&outcome), []);
+    });
+}
+
+#[test]
+fn a_memory_of_an_earlier_version_is_read() {
     let registry = store(24, 1);
     janitor(&registry).run().assert_code(0);
-    let _gone = unmount(&registry, 12..24);
-    janitor(&registry).run().assert_code(0);
+    // It knows neither names nor settings.
+    rewrite_memory(&registry, |text| {
+        let (counts, _) = text.split_once(",\"known\":").unwrap();
+        format!("{counts}}}")
+    });
+    let put_back = unmount(&registry, 11..24);
+    let told = janitor(&registry).env("MAX_REMOVE_PERCENT", "100").run().assert_code(12).stderr;
+    assert!(told.contains("11 of 24 repositories, 11 of 24 tags are still there"), "{told}");
+    put_back();
+
+    let outcome = janitor(&registry).run().assert_code(0);
+    assert_eq!(codes(&outcome), [""; 0]);
+    let _gone = unmount(&registry, 20..24);
+    assert_eq!(names_of(&missing(&janitor(&registry).run().assert_code(3))), numbers(20..24));
+    assert_eq!(blobs_on_disk(&registry).len(), 72);
 }
 
 #[test]

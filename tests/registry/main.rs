@@ -17,6 +17,7 @@ mod faults;
 mod guards;
 mod idle;
 mod keep_last_n;
+mod limit;
 mod locking;
 mod logins;
 mod losses;
