@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
-    Digest, Digests, Id, Manifest, Manifests, Place, Problem, RepoName, Severity, Sizes, TagName, UndoSweep,
-    UndoTrash,
+    Digest, Digests, FirstSeen, Id, Manifest, Manifests, Place, Problem, RepoName, Severity, Sizes, TagName,
+    Thing, UndoSweep, UndoTrash, is_ahead,
 };
 
 /// What one look at the store found.
@@ -21,6 +21,8 @@ pub struct Inventory {
     pub manifests: Manifests,
     /// How much of that was not read in this sweep.
     pub remembered: Remembered,
+    /// Which of those that tags name the last sweep did not know.
+    pub news: News,
     /// Every blob directory, sorted by number.
     pub blobs: Vec<Id>,
     /// How large blobs are, as far as that is known.
@@ -42,6 +44,23 @@ pub struct Remembered {
     pub used: usize,
     /// Whether something was written down that could not be read or understood.
     pub is_damaged: bool,
+}
+
+/// What is new since the last sweep, as far as its file of references tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// When that sweep began to look, by the storage's clock. `None` when it did not see everything, or when there is
+    /// no such file: then nothing can be said.
+    pub last_look: Option<Timestamp>,
+    /// The manifests that tags name and that it did not know, sorted by number; empty when nothing can be said.
+    pub manifests: Vec<Id>,
+}
+
+impl News {
+    /// When the last sweep began to look, if it did not know this manifest.
+    pub fn since(&self, manifest: Id) -> Option<Timestamp> {
+        self.last_look.filter(|_| self.manifests.binary_search(&manifest).is_ok())
+    }
 }
 
 /// One repository as the store has it.
@@ -188,6 +207,13 @@ impl Inventory {
         named
     }
 
+    /// Whether this was a look at everything that matters to tags: nothing is in doubt, and every manifest that a tag
+    /// names was read.
+    pub fn is_complete(&self) -> bool {
+        let is_read = |manifest| self.manifests.content(manifest).is_some();
+        !self.in_doubt() && self.repositories.iter().all(|it| it.tagged().all(is_read))
+    }
+
     /// What is left to tell by, once everything is decided and done.
     pub fn finish(self) -> (Digests, Vec<Problem>) {
         (self.digests, self.problems)
@@ -202,6 +228,23 @@ impl Inventory {
     /// Where a layer link is: of a repository, by its position, and what it is filed under.
     pub fn layer_link(&self, repository: u32, layer: Id) -> Place {
         Place::Layer(self.repositories[repository as usize].name.clone(), self.digest(layer))
+    }
+
+    /// The time from which the age of a layer link counts: its own, or when it was first seen if its own is ahead of
+    /// the clock.
+    pub fn layer_counts_from(
+        &self,
+        repository: u32,
+        layer: Id,
+        written: Timestamp,
+        first_seen: &mut FirstSeen,
+        now: Timestamp,
+    ) -> Timestamp {
+        if !is_ahead(written, now) {
+            return written;
+        }
+        let name = &self.repositories[repository as usize].name;
+        first_seen.counts_from(Thing::Layer(name, &self.digest(layer)), written, now)
     }
 
     /// The revision at a place, if that is one of a repository that is known.

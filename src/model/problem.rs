@@ -61,6 +61,12 @@ pub enum Code {
     NoMemory,
     /// What manifests reference is not remembered, or could not be.
     NoReferences,
+    /// A time that is too far ahead of the clock to be believed.
+    TimeAhead,
+    /// A push time from before a sweep that did not see the push.
+    TimeBehind,
+    /// When things with such times were first seen is not known, or could not be remembered.
+    NoFirstSeen,
     /// Most of what the last sweep left is gone.
     StoreShrank,
     /// All tags of a repository are gone without the janitor's doing.
@@ -94,6 +100,9 @@ impl Code {
             Self::EqualPushTimes => "equal-push-times",
             Self::NoMemory => "no-memory",
             Self::NoReferences => "no-references",
+            Self::TimeAhead => "time-ahead",
+            Self::TimeBehind => "time-behind",
+            Self::NoFirstSeen => "no-first-seen",
             Self::StoreShrank => "store-shrank",
             Self::RepositoryMissing => "repository-missing",
             Self::NotQuiet => "not-quiet",

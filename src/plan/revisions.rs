@@ -120,7 +120,10 @@ pub fn revisions(
         };
         match age {
             LinkAge::Written(at) if exempt(at) || grace.is_over(at) => old.push((revision, at)),
-            LinkAge::Written(at) => {
+            LinkAge::Ahead { written, first_seen } if grace.is_over(first_seen) => {
+                old.push((revision, written));
+            }
+            LinkAge::Written(at) | LinkAge::Ahead { first_seen: at, .. } => {
                 young.insert(revision);
                 plan.held.push(revision);
                 plan.held_until = plan.held_until.max(Some(grace.due(at)));

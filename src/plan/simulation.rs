@@ -171,8 +171,11 @@ impl World {
         let old = |since: &i64| self.now - since >= settings.grace;
         let (mut inventory, hollow) = self.inventory(hidden);
         let policy = settings.policy();
-        let verdicts: Vec<Vec<Verdict>> =
-            inventory.repositories.iter().map(|it| policy.evaluate(it, &inventory, at(self.now))).collect();
+        let verdicts: Vec<Vec<Verdict>> = inventory
+            .repositories
+            .iter()
+            .map(|it| policy.evaluate(it, &inventory, &[], at(self.now)))
+            .collect();
         let before = self.memory.as_ref().map(|(_, _, known)| known);
         let remains = before.map(|before| Remains::of(&before.repositories, &inventory, &hollow));
         let is = Counts::of(&inventory);

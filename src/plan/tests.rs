@@ -443,6 +443,7 @@ fn ages(digests: &mut Digests, blobs: &[(&str, i64)]) -> Vec<BlobAge> {
     let age = |(name, minutes_ago): &(&str, i64)| BlobAge {
         blob: digests.intern(&digest(name)),
         newest: at(*minutes_ago),
+        times: [at(*minutes_ago); 3],
         size_bytes: 1,
         allocated_bytes: 512,
     };

@@ -3,6 +3,7 @@
 mod companion;
 mod reason;
 mod ties;
+mod times;
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -14,10 +15,12 @@ use smallvec::{SmallVec, smallvec};
 
 pub use companion::image_served as companion_of;
 pub use reason::Reason;
+pub use times::{OddTime, OddTimes, odd_times};
 
 use crate::gc::mark::Graph;
 use crate::model::{Id, Inventory, Repository, Tag, TagState};
 use companion::{Companions, Subject};
+use times::Late;
 
 /// What is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +65,15 @@ impl Verdict {
 }
 
 impl Policy {
-    /// Decides on every tag of a repository of the inventory, in the order of its tags.
-    pub fn evaluate(&self, repository: &Repository, inventory: &Inventory, now: Timestamp) -> Vec<Verdict> {
+    /// Decides on every tag of a repository of the inventory, in the order of its tags. `odd` are the push times that
+    /// [cannot be true](odd_times).
+    pub fn evaluate(
+        &self,
+        repository: &Repository,
+        inventory: &Inventory,
+        odd: &[(usize, OddTime)],
+        now: Timestamp,
+    ) -> Vec<Verdict> {
         let tags = &repository.tags;
         if repository.in_doubt {
             return tags.iter().map(|_| Verdict::keep(Reason::InDoubt)).collect();
@@ -72,20 +82,35 @@ impl Policy {
         let companions = Companions::of(repository, inventory);
         let mut verdicts: Vec<Option<Verdict>> = vec![None; tags.len()];
 
+        let odd_time = |at: usize| Some(odd[odd.binary_search_by_key(&at, |(at, _)| *at).ok()?].1);
+        let mut kept: HashSet<Id> = HashSet::new();
+        let mut gone: HashSet<Id> = HashSet::new();
+        let mut late: Vec<Late> = Vec::new();
         let mut ranked: Vec<(usize, Timestamp)> = Vec::with_capacity(tags.len());
         for (at, tag) in tags.iter().enumerate() {
             match &tag.state {
                 TagState::Doubtful => verdicts[at] = Some(Verdict::keep(Reason::InDoubt)),
                 TagState::Linked { .. } if companions.subject(at).is_some() => {}
-                // A time to come is a clock gone wrong; such a tag counts as pushed just now.
-                TagState::Linked { pushed_at, .. } => ranked.push((at, (*pushed_at).min(now))),
+                TagState::Linked { digest, pushed_at } => match odd_time(at) {
+                    // Clocks differ a little; such a tag counts as pushed just now.
+                    None => ranked.push((at, (*pushed_at).min(now))),
+                    Some(OddTime::Ahead { .. }) => {
+                        graph.extend(&mut kept, [*digest]);
+                        verdicts[at] = Some(Verdict::keep(Reason::TimeAhead));
+                    }
+                    Some(OddTime::Counted { first_seen, .. }) => {
+                        late.push(Late { at, first_seen, pushed_at: *pushed_at, image: *digest });
+                    }
+                },
             }
         }
         ranked.sort_by(|(a, pushed_a), (b, pushed_b)| {
             pushed_b.cmp(pushed_a).then_with(|| natural(&tags[*b], &tags[*a]))
         });
-        let mut kept: HashSet<Id> = HashSet::new();
-        let mut gone: HashSet<Id> = HashSet::new();
+        for (at, verdict) in self.late(late, tags, &ranked) {
+            graph.extend(if verdict.keep { &mut kept } else { &mut gone }, tags[at].digest());
+            verdicts[at] = Some(verdict);
+        }
         let unordered = self.unordered(repository, &ranked);
         for (rank, (at, _)) in (1_u32..).zip(ranked) {
             let is_newest = rank <= self.keep_last;
@@ -127,7 +152,7 @@ impl Policy {
         let is_among =
             |subject: &Subject, these: &HashSet<Id>| subject.id.is_some_and(|id| these.contains(&id));
         let mut young: Vec<(usize, &Subject)> = (0..tags.len())
-            .filter(|at| verdicts[*at].is_none() && self.is_young(&tags[*at], now))
+            .filter(|at| verdicts[*at].is_none() && self.is_young(&tags[*at], odd_time(*at), now))
             .filter_map(|at| Some((at, companions.subject(at)?)))
             .filter(|(_, subject)| !is_among(subject, &gone))
             .collect();
@@ -162,9 +187,14 @@ impl Policy {
         ties::straddling(&images, usize::try_from(self.keep_last).unwrap_or(usize::MAX))
     }
 
-    fn is_young(&self, tag: &Tag, now: Timestamp) -> bool {
+    /// Whether a tag is younger than the grace period. A time that is a little ahead counts as now, as it does for
+    /// everything else that has an age.
+    fn is_young(&self, tag: &Tag, odd: Option<OddTime>, now: Timestamp) -> bool {
         match tag.state {
-            TagState::Linked { pushed_at, .. } => now.duration_since(pushed_at) < self.grace,
+            TagState::Linked { pushed_at, .. } => {
+                let since = odd.map_or(pushed_at, OddTime::first_seen).min(now);
+                now.duration_since(since) < self.grace
+            }
             TagState::Doubtful => true,
         }
     }

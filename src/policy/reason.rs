@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
@@ -32,6 +33,13 @@ pub enum Reason {
         /// How many tags were.
         of: usize,
     },
+    /// Stays: its push time is ahead of the clock, so it has no rank.
+    TimeAhead,
+    /// Stays: its push time cannot be true, and it is among the newest by when it was first seen.
+    FirstSeen {
+        /// When a sweep first saw it.
+        at: Box<Timestamp>,
+    },
     /// Stays: something about the repository cannot be trusted.
     InDoubt,
     /// Goes: older than those that are kept.
@@ -56,6 +64,8 @@ impl Reason {
             Self::FollowsImage { .. } => "follows-image",
             Self::ImageMayCome { .. } => "image-may-come",
             Self::EqualPushTime { .. } => "equal-push-time",
+            Self::TimeAhead => "time-ahead",
+            Self::FirstSeen { .. } => "first-seen",
             Self::InDoubt => "in-doubt",
             Self::BeyondKeepLast { .. } => "beyond-keep-last",
             Self::ImageGone { .. } => "image-gone",
@@ -73,6 +83,15 @@ impl fmt::Display for Reason {
             }
             Self::EqualPushTime { of } => {
                 write!(f, "one of {of} tags pushed at the same time, so there is no newest")
+            }
+            Self::TimeAhead => {
+                f.write_str("its push time is ahead of the clock, so it stays and takes no other tag's place")
+            }
+            Self::FirstSeen { at } => {
+                write!(
+                    f,
+                    "its push time cannot be true, so it counts as pushed when it was first seen, at {at:.0}"
+                )
             }
             Self::InDoubt => f.write_str("something in this repository is in doubt, so it loses no tag"),
             Self::BeyondKeepLast { rank, keep } => {

@@ -151,7 +151,7 @@ impl Store {
             LinkAge::Doubt(problem) => Some(*problem),
             LinkAge::Empty(_) if are_needed => Some(bad_link(place, "the link is missing".into())),
             // A directory without a link is what the registry's own delete leaves.
-            LinkAge::Written(_) | LinkAge::Empty(_) | LinkAge::Gone => None,
+            LinkAge::Written(_) | LinkAge::Ahead { .. } | LinkAge::Empty(_) | LinkAge::Gone => None,
         });
         Ok(doubts.collect())
     }
@@ -214,6 +214,7 @@ impl Store {
                 (Ok(data), Ok(holder)) => Some(Aged::Blob(BlobAge {
                     blob: *blob,
                     newest: data.modified.max(data.changed).max(holder.modified),
+                    times: [data.modified, data.changed, holder.modified],
                     size_bytes: data.size_bytes,
                     // What has another name elsewhere, as a backup by hard links does, is not freed with this one.
                     allocated_bytes: if data.names > 1 { 0 } else { data.allocated_bytes },

@@ -16,6 +16,7 @@
 //! janitor/
 //!   lock, holder.json, probe, reserve, last-sweep.json
 //!   references                           what manifests reference, so that none is read again
+//!   first-seen                           when things whose times cannot be believed were first seen
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
 //!   trash/pending/<sweep>/hidden-<number>            blobs and layer links hidden in their own directories
 //!   trash/undo/<sweep>/repositories/<name>/…         removed tags that can be brought back
@@ -59,6 +60,8 @@ pub(super) const PROBE: &str = "probe";
 pub(super) const MEMORY: &str = "last-sweep.json";
 /// Below [`JANITOR`].
 pub(super) const REFERENCES: &str = "references";
+/// Below [`JANITOR`].
+pub(super) const FIRST_SEEN: &str = "first-seen";
 /// Below [`JANITOR`].
 pub(super) const RESERVE: &str = "reserve";
 /// Below [`JANITOR`].

@@ -8,6 +8,7 @@ mod busy;
 mod canary;
 mod clock;
 mod each;
+mod first_seen;
 mod hash;
 mod hide;
 mod hold;

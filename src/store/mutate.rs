@@ -218,6 +218,13 @@ pub(super) fn write_large(
     replace(io, dir, &temporary, name)
 }
 
+/// Sets the mtime of a file that is being written.
+pub(super) fn date(file: &File, at: Timestamp) -> io::Result<()> {
+    let at = Timespec { tv_sec: at.as_second(), tv_nsec: at.subsec_nanosecond().into() };
+    let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    Ok(fs::futimens(file, &Timestamps { last_access: unchanged, last_modification: at })?)
+}
+
 /// Gives a file that was written whole the name of the one that it replaces.
 fn replace(io: &Io, dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
     let renamed = io.run(Op::Rename, dir.path(), name, || {
@@ -394,13 +401,12 @@ fn own_like(io: &Io, dir: &Dir, name: &str, like: &Attributes) -> io::Result<()>
 
 /// Sets a file's mtime, and writes it through to the storage.
 pub(super) fn set_modified(io: &Io, dir: &Dir, name: &str, at: Timestamp) -> io::Result<()> {
-    let seconds = Timespec { tv_sec: at.as_second(), tv_nsec: at.subsec_nanosecond().into() };
-    let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     io.run(Op::Write, dir.path(), name, || {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = io.at(dir, name, |above, name| Ok(fs::openat(above, name, flags, Mode::empty())?))?;
-        fs::futimens(&file, &Timestamps { last_access: unchanged, last_modification: seconds })?;
-        Ok(fs::fsync(&file)?)
+        let file =
+            io.at(dir, name, |above, name| Ok(File::from(fs::openat(above, name, flags, Mode::empty())?)))?;
+        date(&file, at)?;
+        file.sync_all()
     })
 }
 

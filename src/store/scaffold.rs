@@ -106,7 +106,7 @@ impl Store {
         &self,
         _lock: &StoreLock,
         names: &[RepoName],
-        is_idle: impl Fn(Timestamp) -> bool,
+        mut is_idle: impl FnMut(&str, Timestamp) -> bool,
         stop: &Stop,
     ) -> Result<(usize, Vec<io::Error>), Interrupted> {
         let mut failed = Vec::new();
@@ -115,7 +115,7 @@ impl Store {
         for path in names.iter().flat_map(|name| upwards(layout::repository(name))) {
             stop.check()?;
             idle.entry(path).or_insert_with_key(|path| {
-                let is = self.io.stat(&self.root, path).map(|it| is_idle(it.modified));
+                let is = self.io.stat(&self.root, path).map(|it| is_idle(path, it.modified));
                 is.unwrap_or_else(|error| {
                     failed.extend((error.kind() != io::ErrorKind::NotFound).then_some(error));
                     false

@@ -134,6 +134,7 @@ impl Sweep<'_> {
         let has_doubts = self.notice_what_went_away(&inventory) || has_doubts;
         let mut reclaim = Reclaim::plan(&mut self, &mut inventory, &going, has_doubts)?;
         drop(going);
+        self.report_garbage_ahead();
         self.remove_hollow_blobs(lock, &inventory, &reclaim)?;
         self.lap("blobs");
         least.repositories = least.repositories.saturating_sub(empty.len());
@@ -157,7 +158,10 @@ impl Sweep<'_> {
         }
         let held = if is_plausible { collected.blobs_held } else { self.told_blobs };
         self.remember(lock, left.or_more(least), held);
-        self.remember_references(lock, &inventory);
+        // A tag whose manifest is known looks as if it had always been there: when it was first seen comes first.
+        if self.remember_first_seen(lock, &inventory, !reclaim.in_doubt) {
+            self.remember_references(lock, &inventory);
+        }
         self.lap("verify");
         let (digests, problems) = inventory.finish();
         self.findings.extend(problems);

@@ -40,6 +40,7 @@ impl Sweep<'_> {
         let gone = going.iter().chain(&plan.empty).copied();
         let mut inventory = plan::without_revisions(inventory, gone);
         let reclaim = Reclaim::plan(&mut self, &mut inventory, &going, !plan.doubts.is_empty())?;
+        self.report_garbage_ahead();
         self.lap("blobs");
         let collected = self.would_collect(&inventory, &reclaim);
         if empty.len() < inventory.repositories.len() || collected.blobs_removed == inventory.blobs.len() {

@@ -3,7 +3,7 @@
 use super::Sweep;
 use super::engine::Engine;
 use super::outcome::Outcomes;
-use crate::model::{Expected, Inventory, LinkAge, Place, RepoName};
+use crate::model::{Expected, Inventory, LinkAge, Place, RepoName, Thing};
 use crate::plan::{self, Revisions};
 use crate::stop::Interrupted;
 use crate::store::StoreLock;
@@ -30,7 +30,8 @@ impl Sweep<'_> {
             self.stop.check()?;
             let grace = self.grace();
             match self.store.idle_since(&repository.name) {
-                Ok(Some(idle)) if grace.is_over(idle) => {}
+                Ok(Some(idle))
+                    if grace.is_over(self.counts_from(Thing::Repository(&repository.name), idle)) => {}
                 Ok(_) => continue,
                 Err(error) => {
                     self.failed(repository.name.to_string(), &error);
@@ -47,13 +48,16 @@ impl Sweep<'_> {
                 .into_iter()
                 .zip(ages)
                 .map(|(layer, age)| {
-                    let link = match age {
+                    let link = match self.counted(&place(layer), age) {
                         LinkAge::Doubt(problem) => {
                             doubts.push(*problem);
                             return None;
                         }
                         LinkAge::Written(at) if grace.is_over(at) => {
                             Some((inventory.digest(repository.resolve(layer)), at))
+                        }
+                        LinkAge::Ahead { written, first_seen } if grace.is_over(first_seen) => {
+                            Some((inventory.digest(repository.resolve(layer)), written))
                         }
                         LinkAge::Empty(at) if grace.is_over(at) => None,
                         _ => return None,
@@ -97,7 +101,10 @@ impl Sweep<'_> {
             return Ok(());
         }
         let grace = self.grace();
-        let is_idle = |touched| grace.is_over(touched);
+        let first_seen = &mut self.first_seen;
+        let is_idle = |path: &str, touched| {
+            grace.is_over(first_seen.counts_from(Thing::Directory(path), touched, grace.now))
+        };
         let (removed, failed) = self.store.remove_bare(lock, &inventory.bare, is_idle, self.stop)?;
         for error in failed {
             self.failed("empty directories among the repositories".into(), &error);

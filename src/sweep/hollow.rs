@@ -28,6 +28,7 @@ impl Sweep<'_> {
         let (grace, in_doubt) = (self.grace(), self.in_doubt(&inventory));
         self.hollow = Hollow::default();
         for (revision, age) in hollow.into_iter().zip(ages) {
+            let age = self.counted(&inventory.place(revision), age);
             let is_old = !in_doubt && matches!(age, LinkAge::Empty(at) if grace.is_over(at));
             let list = if is_old { &mut self.hollow.old } else { &mut self.hollow.young };
             list.push(revision);

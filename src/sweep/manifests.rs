@@ -43,6 +43,7 @@ impl Sweep<'_> {
             self.stop.wait(Duration::from_secs(1))?;
             ages = self.store.revision_ages(places(), self.stop)?;
         }
+        let ages = places().zip(ages).map(|(place, age)| self.counted(&place, age)).collect();
         // The stock collector knows no age, and any young blob that nothing references puts it off;
         // so with it, a manifest whose tag was removed waits until its blobs are old enough too.
         let needs_no_age = self.engine.knows_ages();

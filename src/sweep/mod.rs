@@ -12,6 +12,7 @@ mod audit;
 mod collect;
 mod empty;
 mod engine;
+mod first_seen;
 mod guard;
 mod hollow;
 mod laps;
@@ -36,9 +37,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
-use crate::model::{Code, Inventory, Known, Place, Problem, Severity, UndoTrash};
+use crate::model::{Code, FirstSeen, Inventory, Known, Place, Problem, Severity, UndoTrash};
 use crate::plan::{Grace, Remains};
-use crate::policy::Verdict;
+use crate::policy::{OddTimes, Verdict};
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{LockError, Memory, OpenError, OwnTouches, StorageClock, Store, StoreLock};
@@ -182,6 +183,10 @@ struct Sweep<'a> {
     own_touches: OwnTouches,
     /// What is written down of what the last sweep, or this one, leaves.
     memory: Option<Memory>,
+    /// When things whose times cannot be true were first seen.
+    first_seen: FirstSeen,
+    /// Whether what earlier sweeps remembered of that could not be read.
+    is_first_seen_damaged: bool,
     /// Blobs that went out of use in earlier sweeps and are still there: for their age, for undo, or
     /// because they could not be collected. Nobody has to be told of them twice.
     told_blobs: usize,
@@ -228,6 +233,8 @@ impl<'a> Sweep<'a> {
             findings: Vec::new(),
             own_touches: OwnTouches::default(),
             memory: None,
+            first_seen: FirstSeen::default(),
+            is_first_seen_damaged: false,
             told_blobs: 0,
             known: Known::default(),
             collects_as_before: false,
@@ -299,6 +306,7 @@ impl<'a> Sweep<'a> {
         &mut self,
         lock: Option<&StoreLock>,
     ) -> Result<(Inventory, Vec<Vec<Verdict>>, UndoTrash), Interrupted> {
+        self.recall_first_seen();
         let inventory = self.store.scan(self.stop)?;
         let inventory = self.with_missed_manifests(lock, inventory)?;
         self.lap("scan");
@@ -306,8 +314,10 @@ impl<'a> Sweep<'a> {
         let mut inventory = self.without_hollow_revisions(inventory)?;
         let expired = self.expired(&mut inventory);
         let now = self.clock.now();
-        let evaluate = |repository| self.config.policy.evaluate(repository, &inventory, now);
-        let verdicts: Vec<Vec<Verdict>> = inventory.repositories.iter().map(evaluate).collect();
+        let odd = self.odd_times(&inventory, now);
+        let evaluate =
+            |(repository, odd): (_, &OddTimes)| self.config.policy.evaluate(repository, &inventory, odd, now);
+        let verdicts: Vec<Vec<Verdict>> = inventory.repositories.iter().zip(&odd).map(evaluate).collect();
         self.tell_of_equal_times(&inventory, &verdicts);
         Ok((inventory, verdicts, expired))
     }

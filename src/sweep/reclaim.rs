@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::hollow::Hollow;
 use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
 use crate::gc::native;
-use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Revision, Stamp};
+use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Revision, Stamp, Thing};
 use crate::plan::Blobs;
 use crate::stop::{Interrupted, Length};
 use crate::store::PART;
@@ -134,12 +134,17 @@ impl Sweep<'_> {
         let grace = self.grace();
         self.begin("looking at the ages of blobs", garbage.len());
         for part in garbage.chunks(PART) {
-            let ages = self.store.blob_ages(&inventory.digests, part, self.stop)?;
-            for age in &ages.blobs {
+            let mut ages = self.store.blob_ages(&inventory.digests, part, self.stop)?;
+            for age in &mut ages.blobs {
                 inventory.sizes.measured(age.blob, age.size_bytes);
+                *age = age.counted(|| inventory.digests.get(age.blob), &mut self.first_seen, grace.now);
             }
             may_go.blobs.by_age(&ages.blobs, grace);
-            let old = ages.hollow.into_iter().filter(|(_, touched)| grace.is_over(*touched));
+            let digests = &inventory.digests;
+            let old = ages.hollow.into_iter().filter(|(blob, touched)| {
+                let thing = &digests.get(*blob);
+                grace.is_over(self.first_seen.counts_from(Thing::HollowBlob(thing), *touched, grace.now))
+            });
             may_go.hollow.extend(old.map(|(blob, _)| blob));
             self.findings.extend(ages.problems);
         }
@@ -177,7 +182,10 @@ impl Sweep<'_> {
         let bare = links.iter().filter(|link| link.written.is_none()).map(place);
         let mut ages = self.store.link_ages(bare, self.stop)?.into_iter();
         links.retain(|link| {
-            link.written.is_some() || matches!(ages.next(), Some(LinkAge::Empty(at)) if grace.is_over(at))
+            link.written.is_some() || {
+                let age = ages.next().map(|age| self.counted(&place(link), age));
+                matches!(age, Some(LinkAge::Empty(at)) if grace.is_over(at))
+            }
         });
         // A directory that is not empty could not go, in this sweep and in any other.
         let bare = links.iter().filter(|link| link.written.is_none()).map(place);
@@ -191,7 +199,7 @@ impl Sweep<'_> {
         Ok(links)
     }
 
-    /// Hands on layer links with the times at which they were written; what cannot be looked at counts as just written.
+    /// Hands on layer links with the times from which their ages count; what cannot be looked at counts as just written.
     fn links_by_age(
         &mut self,
         inventory: &Inventory,
@@ -200,8 +208,11 @@ impl Sweep<'_> {
     ) -> Result<(), Interrupted> {
         self.stop.begin("looking at the ages of layer links", Length::Unknown);
         let links = links.map(|(at, layer)| ((at, layer), inventory.layer_link(at, layer)));
+        let (now, first_seen) = (self.clock.now(), &mut self.first_seen);
         let problems = self.store.link_times(links, self.stop, |(repository, layer), written| {
-            take(HiddenLink { repository, layer, written: written.map(Stamp::from) }, written);
+            let from = written
+                .map(|written| inventory.layer_counts_from(repository, layer, written, first_seen, now));
+            take(HiddenLink { repository, layer, written: written.map(Stamp::from) }, from);
         })?;
         self.findings.extend(problems);
         Ok(())

@@ -8,7 +8,9 @@ impl Sweep<'_> {
     /// Writes it down last, when there is as much room as there will be. Without it, the next sweep reads every
     /// manifest again.
     pub(super) fn remember_references(&mut self, lock: &StoreLock, inventory: &Inventory) {
-        if let Err(error) = self.store.remember_references(lock, inventory) {
+        // What is still in the trash may be put back, with manifests that are not written down.
+        let began = (!self.trash_in_doubt).then_some(self.started_at);
+        if let Err(error) = self.store.remember_references(lock, inventory, began) {
             self.findings.push(Problem {
                 // A sweep makes room, and then there is a file again.
                 severity: if is_full(&error) { Severity::Warning } else { Severity::Error },

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Sweep;
 use crate::check;
-use crate::model::{Digest, Expected, Inventory, Place, Revision, UndoTrash};
+use crate::model::{Digest, Expected, Inventory, Place, Revision, Thing, UndoSweep, UndoTrash};
 use crate::plan::{self, Grace};
 use crate::report::UndoReport;
 use crate::stop::Interrupted;
@@ -28,14 +28,28 @@ impl Sweep<'_> {
     /// Takes what has outlived the window out of an inventory: it holds nothing any more.
     pub(super) fn expired(&mut self, inventory: &mut Inventory) -> UndoTrash {
         let window = self.undo_window();
-        let over = inventory.let_go_of_undoable(|sweep| window.is_over(sweep.removed_at));
+        let removed_at = self.removed_at(inventory);
+        let removed_at = |sweep: &UndoSweep| removed_at.get(&sweep.id).copied().unwrap_or(sweep.removed_at);
+        let over = inventory.let_go_of_undoable(|sweep| window.is_over(removed_at(sweep)));
         if !over.sweeps.is_empty() && self.config.dry_run {
             tracing::info!("would throw away {} removed tags whose UNDO_WINDOW is over", over.tags.len());
         }
-        let due = inventory.undo.sweeps.iter().map(|sweep| window.due(sweep.removed_at));
+        let due = inventory.undo.sweeps.iter().map(|sweep| window.due(removed_at(sweep)));
         self.undo_due = due.collect();
         self.undo_expired = over.tags.len();
         over
+    }
+
+    /// The times from which the undo window of sweeps counts that seem to have removed tags at a time to come.
+    fn removed_at(&mut self, inventory: &Inventory) -> HashMap<String, Timestamp> {
+        let mut counted = HashMap::new();
+        for sweep in &inventory.undo.sweeps {
+            let from = self.counts_from(Thing::Removed(&sweep.id), sweep.removed_at);
+            if from != sweep.removed_at {
+                counted.insert(sweep.id.clone(), from);
+            }
+        }
+        counted
     }
 
     /// Throws away what has outlived the window. What cannot be thrown away goes on to hold what it

@@ -3,7 +3,7 @@
 use super::UndoError;
 use crate::config::Config;
 use crate::gc::mark;
-use crate::model::{Code, Problem, Severity};
+use crate::model::{Code, FirstSeen, Problem, Severity, Thing};
 use crate::plan::Grace;
 use crate::report::trash::{ReasonTold, TrashReport, TrashTag};
 use crate::stop::Stop;
@@ -17,11 +17,13 @@ pub fn list(config: &Config, stop: &Stop) -> Result<TrashReport, UndoError> {
     let store = Store::open(&config.data_dir, config.jobs, None)?;
     let inventory = store.scan(stop)?;
     let window = Grace { age: config.undo_window, now: StorageClock::of_host().now() };
+    let mut first_seen = FirstSeen::new(store.first_seen().0);
     let marks = mark::blobs(&inventory);
     let alone = mark::held_alone(&inventory, &marks);
     let mut tags = Vec::with_capacity(inventory.undo.tags.len());
     for sweep in &inventory.undo.sweeps {
         let removed = store.told_of_removed(sweep);
+        let counts_from = first_seen.counts_from(Thing::Removed(&sweep.id), sweep.removed_at, window.now);
         let of_sweep = inventory.undo.tags.iter().zip(&alone).filter(|(tag, _)| tag.sweep.id == sweep.id);
         tags.extend(of_sweep.map(|(tag, bytes_alone)| {
             let key = (tag.repository.to_string(), tag.tag.to_string());
@@ -33,7 +35,7 @@ pub fn list(config: &Config, stop: &Stop) -> Result<TrashReport, UndoError> {
                 pushed_at: tag.pushed_at,
                 sweep: sweep.id.clone(),
                 removed_at: sweep.removed_at,
-                gone_after: window.due(sweep.removed_at),
+                gone_after: window.due(counts_from),
                 reasons: told.map(|it| ReasonTold { code: it.code.clone(), text: it.text.clone() }).collect(),
                 bytes_alone: *bytes_alone,
             }

@@ -72,7 +72,7 @@ pub(super) fn lacking(
     lacks.dedup();
     let links = places.iter().zip(ages).filter_map(|(place, age)| {
         let why = match age {
-            LinkAge::Written(_) => return None,
+            LinkAge::Written(_) | LinkAge::Ahead { .. } => return None,
             LinkAge::Empty(_) | LinkAge::Gone => "is missing".to_owned(),
             LinkAge::Doubt(problem) => format!("cannot be trusted: {}", problem.cause),
         };

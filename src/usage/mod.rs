@@ -8,7 +8,7 @@ mod rows;
 
 use crate::config::{Config, UsageQuery};
 use crate::gc::usage;
-use crate::model::{Inventory, RepoName, TagName};
+use crate::model::{FirstSeen, Inventory, RepoName, TagName};
 use crate::report::usage::{UsageReport, UsageTotals, Waiting};
 use crate::stop::{Interrupted, Stop};
 use crate::store::{OpenError, StorageClock, Store};
@@ -64,7 +64,16 @@ pub fn of_store(
     let now = StorageClock::of_host().now();
     let inventory = store.scan(stop)?;
     are_there(&inventory, query)?;
-    let mut sight = Sight { store, config, stop, now, measure: query.measure, findings: Vec::new() };
+    let (earlier, problem) = store.first_seen();
+    let mut sight = Sight {
+        store,
+        config,
+        stop,
+        now,
+        first_seen: FirstSeen::new(earlier),
+        measure: query.measure,
+        findings: problem.into_iter().collect(),
+    };
     let (mut inventory, next) = sight.next_sweep(inventory)?;
     let (trash, problems) = store.trash_sizes(query.measure, stop)?;
     let mut findings = std::mem::take(&mut inventory.problems);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::gc::mark::{self, Fate};
 use crate::gc::native;
-use crate::model::{Id, Inventory, LinkAge, Measure, Problem, Revision};
+use crate::model::{FirstSeen, Id, Inventory, LinkAge, Measure, Problem, Revision, Thing};
 use crate::plan::{self, Blobs, Candidate, Grace, Revisions};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{PART, Store, WRITE_IN_PROGRESS};
@@ -34,6 +34,7 @@ pub(super) struct Sight<'a> {
     pub(super) config: &'a Config,
     pub(super) stop: &'a Stop,
     pub(super) now: Timestamp,
+    pub(super) first_seen: FirstSeen,
     pub(super) measure: Measure,
     pub(super) findings: Vec<Problem>,
 }
@@ -80,13 +81,18 @@ impl Sight<'_> {
     }
 
     /// Takes out the removed tags whose window is over: a sweep throws them away first.
-    fn expire(&self, inventory: &mut Inventory) -> usize {
+    fn expire(&mut self, inventory: &mut Inventory) -> usize {
         let window = Grace { age: self.config.undo_window, now: self.now };
-        inventory.let_go_of_undoable(|sweep| window.is_over(sweep.removed_at)).tags.len()
+        let mut is_over: HashSet<String> = HashSet::new();
+        for sweep in &inventory.undo.sweeps {
+            let from = self.first_seen.counts_from(Thing::Removed(&sweep.id), sweep.removed_at, self.now);
+            is_over.extend(window.is_over(from).then(|| sweep.id.clone()));
+        }
+        inventory.let_go_of_undoable(|sweep| is_over.contains(&sweep.id)).tags.len()
     }
 
     /// Decides on the manifests that no tag reaches.
-    fn revisions(&self, inventory: &Inventory) -> Result<Revisions, Interrupted> {
+    fn revisions(&mut self, inventory: &Inventory) -> Result<Revisions, Interrupted> {
         if !self.config.delete_untagged || inventory.in_doubt() {
             return Ok(Revisions::default());
         }
@@ -104,6 +110,8 @@ impl Sight<'_> {
             self.stop.wait(WRITE_IN_PROGRESS)?;
             ages = self.store.link_ages(places(), self.stop)?;
         }
+        let counted = |(place, age): (_, LinkAge)| age.counted(&place, &mut self.first_seen, self.now);
+        let ages = places().zip(ages).map(counted).collect();
         Ok(plan::revisions(inventory, &candidates, ages, false, self.grace()))
     }
 
@@ -144,9 +152,10 @@ impl Sight<'_> {
         let (mut plan, mut without_data) = (Blobs::default(), Vec::new());
         self.begin("looking at the ages of blobs", garbage.len());
         for part in garbage.chunks(PART) {
-            let ages = self.store.blob_ages(&inventory.digests, part, self.stop)?;
-            for age in &ages.blobs {
+            let mut ages = self.store.blob_ages(&inventory.digests, part, self.stop)?;
+            for age in &mut ages.blobs {
                 put(bytes, age.blob, self.measure.of(age.size_bytes, age.allocated_bytes));
+                *age = age.counted(|| inventory.digests.get(age.blob), &mut self.first_seen, self.now);
             }
             plan.by_age(&ages.blobs, self.grace());
             without_data.extend(ages.hollow.into_iter().map(|(blob, _)| blob));
@@ -154,11 +163,12 @@ impl Sight<'_> {
         }
         let (grace, mut young) = (self.grace(), Vec::new());
         let links = native::links_to(inventory, garbage);
-        let links = links.map(|(at, layer)| {
-            (inventory.repositories[at as usize].resolve(layer), inventory.layer_link(at, layer))
-        });
-        let problems = self.store.link_times(links, self.stop, |blob, written| {
-            young.extend(written.filter(|at| !grace.is_over(*at)).map(|at| (blob, at)));
+        let links = links.map(|(at, layer)| ((at, layer), inventory.layer_link(at, layer)));
+        let (now, first_seen) = (self.now, &mut self.first_seen);
+        let problems = self.store.link_times(links, self.stop, |(at, layer), written| {
+            let counts_from = |written| inventory.layer_counts_from(at, layer, written, first_seen, now);
+            let blob = inventory.repositories[at as usize].resolve(layer);
+            young.extend(written.map(counts_from).filter(|at| !grace.is_over(*at)).map(|at| (blob, at)));
         })?;
         self.findings.extend(problems);
         plan.by_links(young, grace);

@@ -20,6 +20,7 @@ mod rescue;
 mod scan;
 mod stage;
 mod symlinks;
+mod times;
 mod undo;
 mod usage;
 mod watch;

@@ -17,6 +17,8 @@ mod tests;
 
 use std::io;
 
+use jiff::Timestamp;
+
 use super::{Store, StoreLock, layout, mutate};
 use crate::model::{Code, Digests, Inventory, Manifests, Problem, Selection, Severity};
 
@@ -34,6 +36,8 @@ pub(super) struct Recalled {
     pub(super) manifests: Manifests,
     /// How many entries the file has.
     pub(super) held: usize,
+    /// When the sweep that wrote it began to look. `None` when it did not see everything.
+    pub(super) looked_at: Option<Timestamp>,
     /// Why there is nothing, if there should be something.
     pub(super) problem: Option<Problem>,
 }
@@ -42,16 +46,19 @@ impl Store {
     /// Reads what earlier sweeps wrote down: one open and one read.
     pub(super) fn recall_references(&self) -> Recalled {
         match self.read_references() {
-            Ok((digests, manifests)) => Recalled { held: manifests.len(), digests, manifests, problem: None },
+            Ok((digests, manifests, looked_at)) => {
+                Recalled { held: manifests.len(), digests, manifests, looked_at, problem: None }
+            }
             Err(ReferencesError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Recalled::default(),
             Err(error) => Recalled { problem: Some(problem(&error)), ..Recalled::default() },
         }
     }
 
-    fn read_references(&self) -> Result<(Digests, Manifests), ReferencesError> {
+    fn read_references(&self) -> Result<(Digests, Manifests, Option<Timestamp>), ReferencesError> {
         let path = format!("{}/{}", layout::JANITOR, layout::REFERENCES);
         let file = self.io.open_file(&self.data, &path)?;
-        let size_bytes = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        let size_bytes = metadata.len();
         if size_bytes > MAX_BYTES {
             return Err(ReferencesError::Damaged("too large"));
         }
@@ -60,25 +67,43 @@ impl Store {
             read = Some(read_references(file, size_bytes));
             Ok(())
         })?;
-        read.unwrap_or(Err(ReferencesError::Damaged("not read")))
+        let (digests, manifests) = read.unwrap_or(Err(ReferencesError::Damaged("not read")))?;
+        let looked_at = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
+        Ok((digests, manifests, looked_at.filter(|at| *at > Timestamp::UNIX_EPOCH)))
     }
 
     /// Writes down what the manifests reference that are named in the store, unless that is written already, or as
     /// good as.
     ///
+    /// The file is dated when the sweep `began` to look: a tag pushed before that with a manifest that is not in it has
+    /// a push time that cannot be true. A look that did not see everything (then `began` is `None`, or the inventory is
+    /// not complete) says nothing of the kind, so its file is dated 1970.
+    ///
     /// # Errors
     /// When it cannot be written; then what was written before is still there.
-    pub fn remember_references(&self, lock: &StoreLock, inventory: &Inventory) -> io::Result<()> {
+    pub fn remember_references(
+        &self,
+        lock: &StoreLock,
+        inventory: &Inventory,
+        began: Option<Timestamp>,
+    ) -> io::Result<()> {
         let named = inventory.named_manifests();
         let remembered = inventory.remembered;
         let read = inventory.manifests.len().saturating_sub(remembered.used);
         let useless = remembered.held.saturating_sub(named.len());
-        if read == 0 && useless <= remembered.held / USELESS && !remembered.is_damaged {
+        let looked_at = began.filter(|_| inventory.is_complete());
+        // One from an incomplete look says nothing about push times.
+        let is_dated = inventory.news.last_look.is_some() || looked_at.is_none() || remembered.held == 0;
+        if read == 0 && useless <= remembered.held / USELESS && !remembered.is_damaged && is_dated {
             return Ok(());
         }
         let numbers = Selection::of(&inventory.digests, inventory.manifests.names_of(&named));
         mutate::write_large(&self.io, &lock.dir, layout::REFERENCES, |file| {
-            write_references(file, &inventory.digests, &inventory.manifests, &named, &numbers)
+            write_references(&mut *file, &inventory.digests, &inventory.manifests, &named, &numbers)?;
+            // Where a file cannot be dated, it has the later time at which it was written. Then a push during the sweep
+            // may count as pushed when it was first seen, which loses nothing.
+            mutate::date(file, looked_at.unwrap_or(Timestamp::UNIX_EPOCH)).ok();
+            Ok(())
         })
     }
 }

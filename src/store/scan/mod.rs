@@ -21,6 +21,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rayon::prelude::*;
 
 use super::Store;
@@ -28,7 +29,7 @@ use super::io::{Dir, Entry, Kind};
 use super::layout;
 use super::references::Recalled;
 use crate::model::{
-    Code, Digest, Digests, Id, Inventory, Manifests, Problem, RepoName, Repository, SHORT_DOS_NAME,
+    Code, Digest, Digests, Id, Inventory, Manifests, News, Problem, RepoName, Repository, SHORT_DOS_NAME,
     SHORT_DOS_NAME_REMEDY, Severity, is_short_dos_name,
 };
 use crate::stop::{Interrupted, Length, Stop};
@@ -53,11 +54,12 @@ impl Store {
     /// [`Problem`] in the inventory.
     pub fn scan(&self, stop: &Stop) -> Result<Inventory, Interrupted> {
         let (top, recalled) = self.pool.join(|| self.top(), || self.recall_references());
-        let Recalled { digests, manifests, held, problem } = recalled;
+        let Recalled { digests, manifests, held, looked_at, problem } = recalled;
         let mut inventory =
             self.look(top, Inventory { digests, ..Inventory::default() }, &manifests, stop)?;
         inventory.remembered.held = held;
         inventory.remembered.is_damaged = problem.is_some();
+        inventory.news = news(&inventory, &manifests, looked_at);
         inventory.problems.extend(problem);
         Ok(inventory)
     }
@@ -82,8 +84,16 @@ impl Store {
         known: &Manifests,
         stop: &Stop,
     ) -> Result<Inventory, Interrupted> {
-        let Inventory { mut digests, mut manifests, mut remembered, mut sizes, repositories, blobs, .. } =
-            earlier;
+        let Inventory {
+            mut digests,
+            mut manifests,
+            mut remembered,
+            news,
+            mut sizes,
+            repositories,
+            blobs,
+            ..
+        } = earlier;
         // They are about to be found anew, and there may be a great many.
         drop((repositories, blobs));
         let scanner = Scanner::new(self, &mut digests, stop);
@@ -106,7 +116,18 @@ impl Store {
         remembered.used +=
             scanner.read_manifests(&mut repositories, &mut manifests, &mut sizes, known, present)?;
         let problems = scanner.into_problems();
-        Ok(Inventory { digests, repositories, manifests, remembered, blobs, sizes, bare, undo, problems })
+        Ok(Inventory {
+            digests,
+            repositories,
+            manifests,
+            remembered,
+            news,
+            blobs,
+            sizes,
+            bare,
+            undo,
+            problems,
+        })
     }
 
     /// Looks at some repositories of an inventory again, reading only manifests that are new to it.
@@ -273,6 +294,18 @@ impl<'a> Scanner<'a> {
     fn still_there(&self, path: &str) -> bool {
         !matches!(self.store.io.stat(&self.store.root, path), Err(error) if error.kind() == io::ErrorKind::NotFound)
     }
+}
+
+/// What tags name that is not among what earlier sweeps wrote down when they looked at a time.
+fn news(inventory: &Inventory, written_down: &Manifests, looked_at: Option<Timestamp>) -> News {
+    let mut news = News { last_look: looked_at, manifests: Vec::new() };
+    if looked_at.is_some() {
+        let tagged = inventory.repositories.iter().flat_map(Repository::tagged);
+        news.manifests = tagged.filter(|it| written_down.content(*it).is_none()).collect();
+        news.manifests.sort_unstable();
+        news.manifests.dedup();
+    }
+    news
 }
 
 pub(in crate::store) fn unreadable(path: &Path, repository: Option<&RepoName>, error: &io::Error) -> Problem {
