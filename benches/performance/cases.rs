@@ -215,7 +215,7 @@ pub(crate) fn read(output: &Path) -> Told {
 
 /// What the scan of a store costs by the module's own words, to set against what it counted.
 fn expected_scan(spec: &BulkSpec, summary: &BulkSummary) -> u64 {
-    let opening = 10;
+    let opening = 11;
     let directories = 1 + 20.min(spec.repositories) + spec.repositories;
     let parts = 5 * spec.repositories;
     let shards = 257;

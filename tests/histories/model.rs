@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use janitor_testkit::Digest;
 use serde_json::Value;
 
+use crate::operation::MINUTE;
 use crate::settings::{Engine, Settings};
 
 /// Milliseconds on the storage's clock.
@@ -43,12 +44,27 @@ pub(crate) struct Repository {
     pub(crate) deleted: BTreeMap<Digest, Time>,
 }
 
+/// What the janitor remembers: read from its files, as a crash may come before or after they are written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remembered {
+    /// By thing, the time that it had, and when it was first seen with that time.
+    pub(crate) first_seen: BTreeMap<String, (Time, Time)>,
+    /// When the last sweep that saw everything began to look.
+    pub(crate) last_look: Option<Time>,
+    /// The manifests that it knew.
+    pub(crate) known: BTreeSet<Digest>,
+}
+
 /// A store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) now: Time,
     pub(crate) repositories: BTreeMap<String, Repository>,
     pub(crate) blobs: BTreeMap<Digest, Time>,
+    /// The older of a blob's two times.
+    pub(crate) older: BTreeMap<Digest, Time>,
+    /// What the janitor remembers about times that cannot be true.
+    pub(crate) remembered: Remembered,
     /// Every manifest that ever was; one is in the store while its blob is.
     pub(crate) documents: BTreeMap<Digest, Document>,
 }
@@ -74,7 +90,9 @@ impl Model {
         let names: Vec<String> = self.repositories.keys().cloned().collect();
         for name in &names {
             let mut repository = self.repositories[name].clone();
-            repository.deleted.retain(|_, at| !self.is_old(*at, settings));
+            repository
+                .deleted
+                .retain(|digest, at| !self.is_old(self.age_of("revision", name, digest, *at), settings));
             self.repositories.insert(name.clone(), repository);
             let kept = self.kept_tags(name, settings);
             let repository = &self.repositories[name];
@@ -93,7 +111,10 @@ impl Model {
                 let goes_at_once =
                     |digest| settings.engine != Engine::Registry && untagged_now.contains(digest);
                 let young = unreachable()
-                    .filter(|(it, written)| !goes_at_once(*it) && !self.is_old(**written, settings))
+                    .filter(|(it, written)| {
+                        !goes_at_once(*it)
+                            && !self.is_old(self.age_of("revision", name, it, **written), settings)
+                    })
                     .map(|(digest, _)| digest);
                 // What a push is about to fill again may need what leads from it.
                 let held = self.closure(repository, young.chain(repository.deleted.keys()));
@@ -104,9 +125,13 @@ impl Model {
         if settings.engine != Engine::Off {
             let needed = self.needed_blobs();
             let linked = |digest: &Digest| {
-                self.repositories.values().filter_map(|it| it.layers.get(digest)).max().copied()
+                let links = self.repositories.iter().filter_map(|(name, it)| {
+                    Some(self.age_of("layer", name, digest, *it.layers.get(digest)?))
+                });
+                links.max()
             };
             let goes = |digest: &Digest, written: Time| {
+                let written = self.age_of_blob(digest, written);
                 let touched = linked(digest).map_or(written, |linked| linked.max(written));
                 !needed.contains(digest) && self.is_old(touched, settings)
             };
@@ -122,11 +147,12 @@ impl Model {
     /// The links to blobs that go go with them, and so do old ones that lead nowhere and that nobody misses.
     fn unlink(&mut self, gone: &[Digest], settings: &Settings) {
         let mut repositories = std::mem::take(&mut self.repositories);
-        for repository in repositories.values_mut() {
+        for (name, repository) in &mut repositories {
             let needed = self.needed_in(repository);
             repository.layers.retain(|digest, written| {
                 let dangles = !self.blobs.contains_key(digest) && !needed.contains(digest);
-                !(gone.contains(digest) || dangles && self.is_old(*written, settings))
+                !(gone.contains(digest)
+                    || dangles && self.is_old(self.age_of("layer", name, digest, *written), settings))
             });
         }
         self.repositories = repositories;
@@ -156,6 +182,36 @@ impl Model {
 
     fn document(&self, digest: &Digest) -> Option<&Document> {
         self.documents.get(digest).filter(|_| self.blobs.contains_key(digest))
+    }
+
+    /// The time from which the age of a thing of a repository counts.
+    fn age_of(&self, kind: &str, repository: &str, digest: &Digest, dated: Time) -> Time {
+        self.counts_from(&format!("{kind} {repository} {}", digest.as_str()), dated)
+    }
+
+    fn age_of_blob(&self, digest: &Digest, dated: Time) -> Time {
+        let from = self.counts_from(&format!("blob {}", digest.as_str()), dated);
+        let older = self.older.get(digest).filter(|_| self.is_ahead(dated));
+        older.filter(|older| !self.is_ahead(**older)).map_or(from, |older| from.max(*older))
+    }
+
+    fn counts_from(&self, key: &str, dated: Time) -> Time {
+        if self.is_ahead(dated) { self.first_seen(key, dated).unwrap_or(self.now) } else { dated }
+    }
+
+    fn first_seen(&self, key: &str, dated: Time) -> Option<Time> {
+        let seen = self.remembered.first_seen.get(key).filter(|(with, _)| *with == dated);
+        seen.map(|(_, first_seen)| (*first_seen).min(self.now))
+    }
+
+    fn is_ahead(&self, dated: Time) -> bool {
+        dated > self.now + 5 * MINUTE
+    }
+
+    /// Whether the last sweep would have seen a push at this time.
+    fn is_behind(&self, digest: &Digest, pushed: Time) -> bool {
+        let look = self.remembered.last_look.filter(|look| !self.is_ahead(*look));
+        look.is_some_and(|look| pushed < look - 5 * MINUTE) && !self.remembered.known.contains(digest)
     }
 
     fn is_old(&self, written: Time, settings: &Settings) -> bool {
@@ -192,22 +248,44 @@ impl Model {
         let repository = &self.repositories[name];
         let mut companions = BTreeMap::new();
         let mut ranked = Vec::new();
+        let (mut ahead, mut late) = (Vec::new(), Vec::new());
         for (tag, (digest, pushed)) in &repository.tags {
+            let first_seen = self.first_seen(&format!("tag {name}:{tag} {}", digest.as_str()), *pushed);
+            let is_odd = first_seen.is_some() || self.is_ahead(*pushed) || self.is_behind(digest, *pushed);
+            let first_seen = first_seen.unwrap_or(self.now);
+            let counts_from = if is_odd { first_seen } else { (*pushed).min(self.now) };
             match self.serves(repository, tag, digest) {
-                Some(subject) => drop(companions.insert(tag, (subject, digest, *pushed))),
-                None => ranked.push(((*pushed).min(self.now), natural(tag), tag, digest)),
+                Some(subject) => drop(companions.insert(tag, (subject, digest, counts_from))),
+                None if self.is_ahead(*pushed) => ahead.push((tag, digest)),
+                None if is_odd => late.push((first_seen, *pushed, natural(tag), tag, digest)),
+                None => ranked.push((counts_from, natural(tag), tag, digest)),
             }
         }
         ranked.sort();
         ranked.reverse();
+        late.sort();
+        late.reverse();
+        let has_place = |nth: usize, first_seen: Time| {
+            let newer = ranked.iter().filter(|(pushed, ..)| *pushed > first_seen).count();
+            newer + nth < settings.keep
+        };
+        let (stay, go): (Vec<_>, Vec<_>) =
+            late.iter().enumerate().partition(|(nth, (first_seen, ..))| has_place(*nth, *first_seen));
         let beyond = ranked.split_off(settings.keep.min(ranked.len()));
         let mut kept: BTreeSet<String> = ranked.iter().map(|(_, _, tag, _)| (*tag).clone()).collect();
         let mut roots: Vec<&Digest> = ranked.iter().map(|(_, _, _, digest)| *digest).collect();
+        let odd =
+            ahead.into_iter().chain(stay.into_iter().map(|(_, (_, _, _, tag, digest))| (*tag, *digest)));
+        for (tag, digest) in odd {
+            kept.insert(tag.clone());
+            roots.push(digest);
+        }
         if !settings.untagged_go {
             roots.extend(repository.revisions.keys().chain(repository.deleted.keys()));
         }
         let mut stays = self.closure(repository, roots);
-        let goes = self.closure(repository, beyond.iter().map(|(_, _, _, digest)| *digest));
+        let beyond = beyond.iter().map(|(_, _, _, digest)| *digest);
+        let goes = self.closure(repository, beyond.chain(go.into_iter().map(|(_, (.., digest))| *digest)));
         loop {
             let next = companions.iter().find(|(_, (subject, _, pushed))| {
                 let is_young = self.now - pushed < settings.grace_ms;

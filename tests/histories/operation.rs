@@ -88,7 +88,7 @@ fn operation(engine: Engine) -> impl Strategy<Value = Operation> {
         3 => delete,
         1 => repository().prop_map(|repository| Operation::Upload { repository }),
         1 => repository().prop_map(|repository| Operation::EndUploads { repository }),
-        4 => select(&[10_i64, 50, 70, 200, -30, -100][..]).prop_map(|minutes| Operation::Wait { minutes }),
+        4 => select(&[10_i64, 50, 70, 200, -30, -100, -400, 500][..]).prop_map(|minutes| Operation::Wait { minutes }),
         5 => settings(engine).prop_map(Operation::Sweep),
         3 => crash,
         1 => settings(engine).prop_map(Operation::Audit),
@@ -112,7 +112,8 @@ fn settings(engine: Engine) -> impl Strategy<Value = Settings> {
         keep,
         // Three times out of four, as it is by default.
         untagged_go: a || b,
-        grace_ms: grace * MINUTE,
+        // No history has times that are just so far apart.
+        grace_ms: if grace == 0 { 0 } else { grace * MINUTE + MINUTE / 2 },
         settle_ms,
         jobs,
         engine,

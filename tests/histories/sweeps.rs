@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::SystemTime;
 
 use janitor_testkit::{Digest, Tree};
 use registry_janitor::model::Code;
 use registry_janitor::report::SweepReport;
 use registry_janitor::stop::Stop;
-use registry_janitor::store::Store;
+use registry_janitor::store::{Store, read_references};
 use registry_janitor::sweep::{SweepError, sweep_store};
 
 use crate::limbo::{Limbo, names};
-use crate::model::{Document, Model, Repository};
+use crate::model::{Document, Model, Remembered, Repository, Time};
 use crate::operation::{MINUTE, Operation};
 use crate::settings::{Engine, Settings};
 use crate::watch::{End, Storage};
@@ -61,9 +62,49 @@ impl World {
     /// What the sweep has before it, and what it is to leave.
     pub(crate) fn expected(&mut self, settings: &Settings) -> Model {
         std::mem::take(&mut self.limbo).give_back(&mut self.model);
+        self.recall();
         let mut expected = self.model.clone();
         expected.sweep(settings);
         expected
+    }
+
+    /// Reads what the janitor remembers about times.
+    fn recall(&mut self) {
+        let janitor = self.root().join("janitor");
+        let mut remembered = Remembered::default();
+        if let Ok(text) = fs::read_to_string(janitor.join("first-seen")) {
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let time = |seen: &serde_json::Value, name: &str| {
+                seen[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+            };
+            for kind in ["tags", "others"] {
+                for (key, seen) in value["first_seen"][kind].as_object().unwrap() {
+                    let times = (time(seen, "dated"), time(seen, "first_seen"));
+                    remembered.first_seen.insert(key.clone(), times);
+                }
+            }
+        }
+        if let Ok(bytes) = fs::read(janitor.join("references")) {
+            let (digests, manifests) = read_references(&bytes[..], bytes.len() as u64).unwrap();
+            let is_known = |digest: &&Digest| {
+                let id = digests.id(&digest.as_str().parse().unwrap());
+                id.is_some_and(|id| manifests.content(id).is_some())
+            };
+            remembered.known = self.model.documents.keys().filter(is_known).cloned().collect();
+            let written = fs::metadata(janitor.join("references")).unwrap().modified().unwrap();
+            let written = written.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            let written = Time::try_from(written.as_nanos().div_ceil(1_000_000)).unwrap();
+            remembered.last_look = (written > 0).then_some(written);
+        }
+        self.model.remembered = remembered;
+        self.model.older.clear();
+        for digest in self.model.blobs.keys() {
+            let data = self.view.blob_data(digest);
+            if data.exists() {
+                let older = World::written(&data).min(World::written(data.parent().unwrap()));
+                self.model.older.insert(digest.clone(), older);
+            }
+        }
     }
 
     pub(crate) fn compare(&mut self, settings: &Settings, expected: Model, report: &SweepReport) {

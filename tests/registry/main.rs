@@ -34,6 +34,7 @@ mod signals;
 mod small_disk;
 mod split_stores;
 mod stage;
+mod times;
 mod undo;
 mod usage;
 mod young;

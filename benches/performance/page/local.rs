@@ -111,7 +111,7 @@ fn operations(small: &Small) -> String {
     }
     write!(
         text,
-        "\nBy the first five rows above, and 10 for opening the store, looking for what is remembered and for removed tags, and reading the clock, the scan should make {}.",
+        "\nBy the first five rows above, and 11 for opening the store, looking for what is remembered (manifests, and when things dated ahead were first seen) and for removed tags, and reading the clock, the scan should make {}.",
         small.scan_operations
     )
     .expect("a string takes every write");
