@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use janitor_testkit::{Collector, Interrupt, Janitor, Outcome, Registry, ago};
+use janitor_testkit::{Collector, Image, Interrupt, Janitor, Outcome, Registry, ago};
 use serde_json::Value;
 
 use crate::stage::{blobs_on_disk, digests_of, janitor, push_versions, registry_part};
@@ -106,6 +106,10 @@ fn every_trace_of_a_push_is_seen() {
 #[test]
 fn what_is_old_or_dated_ahead_is_no_push() {
     let stage = Stage::new();
+    // The tag that is dated ahead takes no place, so it needs a third one for anything to go.
+    stage.registry.client().push("app", "v0", &Image::small(9));
+    make_old(&registry_part(&stage.registry));
+    stage.registry.set_push_time("app", "v0", ago(3 * LONG_AGO));
     let upload = stage.repository.join("_uploads/0b1d7dc6-8c46-4c6f-a0a9-4a7b6cbd7f0e");
     fs::create_dir(&upload).unwrap();
     fs::write(upload.join("data"), "half a layer").unwrap();
