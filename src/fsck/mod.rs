@@ -66,7 +66,7 @@ impl CheckError {
             Self::Open(OpenError::NoStore { .. }) => 10,
             Self::Open(OpenError::Refused(_)) => 12,
             Self::Open(OpenError::Io { .. } | OpenError::Threads(_))
-            | Self::Lock(LockError::Io { .. })
+            | Self::Lock(LockError::Io { .. } | LockError::Full { .. })
             | Self::Clock(_)
             | Self::State { .. } => 1,
             Self::Lock(LockError::Held(_)) => 11,

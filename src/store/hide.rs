@@ -94,6 +94,21 @@ impl Store {
         Ok(Hid { hidden, is_full })
     }
 
+    /// Hides files without a list, where there is no room for one. After a crash, only a sweep that finds no trace of an
+    /// earlier one brings them back, so [`Store::forget`] comes first.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a stop was asked for.
+    pub fn hide_unlisted(
+        &self,
+        _lock: &StoreLock,
+        digests: &Digests,
+        files: &Hidden,
+        stop: &Stop,
+    ) -> Result<Done, Interrupted> {
+        self.at_each(files.files(digests), false, stop, |dir, name, file| self.hide_one(dir, name, file))
+    }
+
     fn hide_one(&self, dir: &Dir, name: &str, file: &str) -> io::Result<bool> {
         let unseen = unseen(name, file);
         let Err(error) = mutate::rename_file(&self.io, dir, &seen(name, file), &unseen) else {

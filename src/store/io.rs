@@ -328,7 +328,8 @@ impl Io {
         }
     }
 
-    fn count(&self, op: Op) {
+    /// Counts an operation that is a part of another one.
+    pub(super) fn count(&self, op: Op) {
         self.counts[op as usize].fetch_add(1, Ordering::Relaxed);
     }
 

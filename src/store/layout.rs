@@ -15,6 +15,7 @@
 //!   …/<hex>/data.janitor, link.janitor   a blob or a layer link that the janitor hides until it is deleted
 //! janitor/
 //!   lock, holder.json, probe, reserve, last-sweep.json
+//!   spare/<number>                       empty files, given up where there is no inode for anything else
 //!   references                           what manifests reference, so that none is read again
 //!   first-seen                           when things whose times cannot be believed were first seen
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
@@ -64,6 +65,8 @@ pub(super) const REFERENCES: &str = "references";
 pub(super) const FIRST_SEEN: &str = "first-seen";
 /// Below [`JANITOR`].
 pub(super) const RESERVE: &str = "reserve";
+/// Below [`JANITOR`].
+pub(super) const SPARE: &str = "spare";
 /// Below [`JANITOR`].
 pub(super) const PENDING: &str = "trash/pending";
 /// Below [`JANITOR`]: what a repair moved aside, for a person to delete.

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::io::Dir;
+use super::reserve::{FREE_BY_HAND, is_full};
 use super::{Store, layout, mutate};
 
 /// Who holds the lock.
@@ -39,6 +40,16 @@ pub enum LockError {
     /// Another janitor works on this store.
     #[error("another janitor works on this store: {}", .0.as_ref().map_or_else(|| "it has not said who it is".to_owned(), ToString::to_string))]
     Held(Option<Holder>),
+    /// There is no room for the lock, and the janitor has no reserve to give up.
+    #[error(
+        "cannot lock the store at {path}: {source}: the disk is full, and the janitor has no reserve on it yet\nhint: {FREE_BY_HAND}"
+    )]
+    Full {
+        /// Where the lock file is, below the registry's root directory.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The lock could not be tried.
     #[error("cannot lock the store at {path}: {source}")]
     Io {
@@ -85,7 +96,10 @@ impl Store {
     /// # Errors
     /// [`LockError`].
     pub fn lock(&self, now: Timestamp) -> Result<StoreLock, LockError> {
-        let failed = |source| LockError::Io { path: format!("{}/{}", layout::JANITOR, layout::LOCK), source };
+        let failed = |source| {
+            let path = format!("{}/{}", layout::JANITOR, layout::LOCK);
+            if is_full(&source) { LockError::Full { path, source } } else { LockError::Io { path, source } }
+        };
         mutate::make_dirs(&self.io, &self.data, layout::JANITOR).map_err(failed)?;
         let dir = self.io.open_dir(&self.data, layout::JANITOR).map_err(failed)?;
         let file = mutate::open_lock_file(&self.io, &dir, layout::LOCK).map_err(failed)?;

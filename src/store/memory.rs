@@ -80,4 +80,12 @@ impl Store {
         }
         written
     }
+
+    /// Forgets what the last sweep left, so that the next one looks for hidden files everywhere.
+    ///
+    /// # Errors
+    /// When it cannot be deleted; then it is still there.
+    pub fn forget(&self, lock: &StoreLock) -> io::Result<()> {
+        mutate::give_up(&self.io, &lock.dir, layout::MEMORY)
+    }
 }

@@ -40,6 +40,7 @@ mod undo;
 mod watch;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
@@ -56,7 +57,7 @@ pub use mend::Mended;
 pub use pin::Pins;
 pub use quiet::{OwnTouches, Trace};
 pub use references::{ReferencesError, read_references, write_references};
-pub use reserve::is_full;
+pub use reserve::{FREE_BY_HAND, is_full};
 pub use scan::{Look, WRITE_IN_PROGRESS};
 pub use sizes::BlobSizes;
 pub use trash::Leftovers;
@@ -98,6 +99,8 @@ pub struct Store {
     data: Dir,
     root: Dir,
     pool: ThreadPool,
+    /// Whether something had no room even at the expense of the reserve.
+    lacked_room: AtomicBool,
 }
 
 impl Store {
@@ -128,7 +131,7 @@ impl Store {
         })?;
         let pool = ThreadPoolBuilder::new().num_threads(jobs).thread_name(|n| format!("io-{n}")).build()?;
         pool.install(|| check_parts(&io, &data, &root, data_dir))?;
-        Ok(Self { io, data_dir: data_dir.into(), data, root, pool })
+        Ok(Self { io, data_dir: data_dir.into(), data, root, pool, lacked_room: AtomicBool::new(false) })
     }
 
     /// The registry's root directory, as configured.

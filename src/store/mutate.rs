@@ -173,6 +173,25 @@ pub(super) fn give_up(io: &Io, dir: &Dir, name: &str) -> io::Result<()> {
     remove_file(io, dir, name)
 }
 
+/// Makes a directory with so many empty files in it, each of which takes an inode. A watch sees one operation.
+pub(super) fn make_spare_files(io: &Io, dir: &Dir, name: &str, count: usize) -> io::Result<()> {
+    make_dirs(io, dir, name)?;
+    io.run(Op::Write, dir.path(), name, || {
+        for number in 0..count {
+            io.count(Op::Write);
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = io.at(dir, &format!("{name}/{number}"), |above, name| {
+                Ok(fs::openat(above, name, flags, FILE_MODE)?)
+            });
+            match made {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => drop(made?),
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Makes a file anew, so that its times are the storage's, and writes it through to the storage.
 pub(super) fn write_new(io: &Io, dir: &Dir, name: &str, content: &[u8]) -> io::Result<()> {
     write_new_by(io, dir, name, |file| file.write_all(content))

@@ -5,11 +5,11 @@ use super::outcome::Outcomes;
 use super::reclaim::Reclaim;
 use super::{Sweep, SweepError, verify};
 use crate::apply;
-use crate::model::{Counts, Expected, HiddenFile, Inventory, RepoName, Revision};
+use crate::model::{Code, Counts, Expected, HiddenFile, Inventory, Problem, RepoName, Revision, Severity};
 use crate::plan;
 use crate::report::SweepReport;
 use crate::stop::Interrupted;
-use crate::store::StoreLock;
+use crate::store::{FREE_BY_HAND, StoreLock};
 
 /// What the first half of a sweep leaves to the second.
 struct Halfway {
@@ -165,7 +165,26 @@ impl Sweep<'_> {
         self.lap("verify");
         let (digests, problems) = inventory.finish();
         self.findings.extend(problems);
+        self.tell_of_lacking_room(collected.bytes_freed > 0);
         Ok(outcomes.into_report(self, &digests, &reclaim, collected, broken))
+    }
+
+    /// Says what to do where the disk was too full for all that was to go.
+    fn tell_of_lacking_room(&mut self, has_freed: bool) {
+        if !self.store.has_lacked_room() {
+            return;
+        }
+        let remedy =
+            if has_freed { "nothing; this sweep made room, and the next one goes on" } else { FREE_BY_HAND };
+        self.findings.push(Problem {
+            severity: Severity::Warning,
+            code: Code::ActionFailed,
+            repository: None,
+            path: "janitor".into(),
+            cause: "the disk is full (no free space, or no free inode), and what the janitor keeps in reserve was not enough for all that was to go"
+                .into(),
+            remedy: remedy.into(),
+        });
     }
 
     /// Removes the empty directories that interrupted collectors left of blobs.

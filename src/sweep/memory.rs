@@ -184,7 +184,7 @@ impl Sweep<'_> {
                 && memory.held_blobs == held_blobs
                 && memory.known.as_ref() == Some(&self.known)
         };
-        if self.memory.as_ref().is_some_and(is_known) {
+        if self.hides_unlisted || self.memory.as_ref().is_some_and(is_known) {
             return;
         }
         let known = Some(self.known.clone());

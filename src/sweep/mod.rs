@@ -199,6 +199,8 @@ struct Sweep<'a> {
     meanwhile: Remains,
     /// Whether a guard would refuse the sweep that this audit foretells.
     is_refused: bool,
+    /// Whether something is hidden and no list says so: then nothing is remembered, so that the next sweep looks for it.
+    hides_unlisted: bool,
     /// Whether something is in the trash that should have been put back or deleted.
     trash_in_doubt: bool,
     hollow: Hollow,
@@ -240,6 +242,7 @@ impl<'a> Sweep<'a> {
             collects_as_before: false,
             meanwhile: Remains::default(),
             is_refused: false,
+            hides_unlisted: false,
             trash_in_doubt: false,
             hollow: Hollow::default(),
             probed: OnceCell::new(),

@@ -16,6 +16,9 @@ const LOOKS: usize = 4;
 /// What a single list takes of a disk that is full, whatever the names of repositories, fits into the janitor's reserve.
 const FILES_ON_FULL_DISK: usize = 2048;
 
+/// How many files are hidden without a list, where there is no room for one.
+const FILES_WITHOUT_LIST: usize = 256;
+
 /// What the janitor's own collector did.
 pub(super) struct Run {
     /// The blobs that are gone, sorted by number.
@@ -62,6 +65,7 @@ impl Sweep<'_> {
                 "not finished: what is needed again could not be brought back; the next sweep tries again";
             run.told = (CollectionStatus::Failed, why.into());
         } else if hidden.is_empty() {
+            self.hides_unlisted = false;
             if let Err(error) = self.store.give_up_batch(lock, &batch) {
                 self.failed("janitor/trash".into(), &error);
             }
@@ -100,6 +104,9 @@ impl Sweep<'_> {
                 remedy: "nothing; the next sweep finds more room".into(),
             });
             hid = self.store.hide(lock, batch, &inventory.digests, hidden, self.stop)?;
+            if hid.is_full && self.hide_nothing(lock, batch, inventory, hidden, &hid.hidden.done)? {
+                hid.hidden = self.hide_unlisted(lock, inventory, hidden)?;
+            }
         }
         let Done { mut done, problems } = hid.hidden;
         self.findings.extend(problems);
@@ -109,6 +116,23 @@ impl Sweep<'_> {
         }
         hidden.retain(&done);
         Ok(())
+    }
+
+    /// Hides a few files without a list, where there is no room for the shortest one: some room has to come first.
+    fn hide_unlisted(
+        &mut self,
+        lock: &StoreLock,
+        inventory: &Inventory,
+        hidden: &mut Hidden,
+    ) -> Result<Done, Interrupted> {
+        native::keep_largest(hidden, &inventory.sizes, FILES_WITHOUT_LIST);
+        if let Err(error) = self.store.forget(lock) {
+            let problems = vec![Problem::of_failed_step("janitor/last-sweep.json".into(), &error)];
+            return Ok(Done { done: vec![false; hidden.len()], problems });
+        }
+        self.memory = None;
+        self.hides_unlisted = true;
+        self.store.hide_unlisted(lock, &inventory.digests, hidden, self.stop)
     }
 
     /// Brings back what is hidden already. Says whether all of it is back.
@@ -186,7 +210,14 @@ impl Sweep<'_> {
         run: &mut Run,
     ) -> Result<(), Interrupted> {
         self.begin("deleting blobs and layer links", hidden.len());
-        let deleted = match self.store.delete_batch(lock, batch, &inventory.digests, hidden, self.stop)? {
+        let deleted = if self.hides_unlisted {
+            let deleted = self.store.delete_hidden(lock, hidden.files(&inventory.digests), self.stop)?;
+            self.hides_unlisted = !deleted.problems.is_empty();
+            Ok(deleted)
+        } else {
+            self.store.delete_batch(lock, batch, &inventory.digests, hidden, self.stop)?
+        };
+        let deleted = match deleted {
             Ok(deleted) => deleted,
             Err(error) => {
                 self.trash_in_doubt = true;

@@ -89,7 +89,9 @@ fn at_some_changes(step: usize, act: impl Fn(usize) -> bool + Sync) {
 fn make_good(mut world: World, settings: &Settings) {
     world.sweep_twice(settings);
     let reserve = fs::metadata(world.root().join("janitor/reserve")).unwrap();
-    assert_eq!(reserve.len(), 1 << 20, "the room for a full disk");
+    assert_eq!(reserve.len(), (1 << 20) + 4096, "the room for a full disk");
+    let spare = fs::read_dir(world.root().join("janitor/spare")).unwrap().count();
+    assert_eq!(spare, 64, "the inodes for a full disk");
     world.end(settings.engine);
 }
 

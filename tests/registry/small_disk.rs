@@ -20,8 +20,19 @@ pub(crate) struct SmallDisk {
 impl SmallDisk {
     #[track_caller]
     pub(crate) fn mount() -> Self {
+        Self::mount_with("size=8m,mode=777")
+    }
+
+    /// One that takes so many files and directories.
+    #[track_caller]
+    pub(crate) fn mount_with_inodes(count: usize) -> Self {
+        Self::mount_with(&format!("size=64m,mode=777,nr_inodes={count}"))
+    }
+
+    #[track_caller]
+    fn mount_with(options: &str) -> Self {
         let own = TempDir::with_prefix("janitor-small-disk-").unwrap();
-        let mut disk = Self::mount_over(own.path());
+        let mut disk = Self::mount_over(own.path(), options);
         disk.own = Some(own);
         disk
     }
@@ -31,18 +42,15 @@ impl SmallDisk {
     pub(crate) fn mount_over_a_copy_of(directory: &Path) -> Self {
         let aside = TempDir::with_prefix("janitor-copied-").unwrap();
         copy(directory, aside.path());
-        let disk = Self::mount_over(directory);
+        let disk = Self::mount_over(directory, "size=8m,mode=777");
         copy(aside.path(), directory);
         disk
     }
 
     #[track_caller]
-    fn mount_over(at: &Path) -> Self {
-        let mounted = as_root("mount")
-            .args(["-t", "tmpfs", "-o", "size=8m,mode=777", "tmpfs"])
-            .arg(at)
-            .output()
-            .unwrap();
+    fn mount_over(at: &Path, options: &str) -> Self {
+        let mounted =
+            as_root("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output().unwrap();
         assert!(
             mounted.status.success(),
             "this test mounts a small tmpfs, which takes root and CAP_SYS_ADMIN: {}",
@@ -66,6 +74,21 @@ impl SmallDisk {
             };
             assert_eq!(full.kind(), io::ErrorKind::StorageFull, "{full}");
         }
+    }
+
+    /// Makes empty files until there is no inode left.
+    pub(crate) fn fill_inodes(&self) {
+        let fillers = self.path().join("fillers");
+        fs::create_dir(&fillers).unwrap();
+        let full = (0..).find_map(|number| File::create(fillers.join(number.to_string())).err()).unwrap();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull, "{full}");
+    }
+
+    /// Takes so many of those away.
+    pub(crate) fn make_room_for_inodes(&self, count: usize) {
+        let fillers = fs::read_dir(self.path().join("fillers")).unwrap();
+        let removed = fillers.take(count).map(|it| fs::remove_file(it.unwrap().path()).unwrap()).count();
+        assert_eq!(removed, count);
     }
 
     /// Takes away what filled it.

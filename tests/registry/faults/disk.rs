@@ -63,6 +63,126 @@ fn a_registry_that_has_no_room_for_an_upload_can_still_be_asked_for_a_cache() {
     assert_all_pull(&registry, "app");
 }
 
+/// A full disk: no free byte, or no free inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    Bytes,
+    Inodes,
+}
+
+impl Full {
+    fn mount(self) -> SmallDisk {
+        match self {
+            Self::Bytes => SmallDisk::mount(),
+            Self::Inodes => SmallDisk::mount_with_inodes(600),
+        }
+    }
+
+    fn fill(self, disk: &SmallDisk) {
+        match self {
+            Self::Bytes => disk.fill(),
+            Self::Inodes => disk.fill_inodes(),
+        }
+    }
+}
+
+#[test]
+fn a_sweep_makes_room_on_a_disk_without_a_free_inode() {
+    for engine in ["registry", "native"] {
+        let disk = Full::Inodes.mount();
+        let (registry, images) = three_images_on(&disk);
+        let janitor = janitor(&registry).env("GC_ENGINE", engine);
+        janitor.clone().keep(3).run().assert_code(0);
+        Full::Inodes.fill(&disk);
+
+        let outcome = janitor.clone().keep(1).run().assert_code(0);
+
+        assert_eq!(outcome.total("tags_removed"), 2, "{engine}");
+        assert!(outcome.total("bytes_freed") > 2 << 20, "{engine}: {}", outcome.stdout);
+        assert_eq!(registry.client().tags("app"), names(&["v3"]));
+        assert_blobs(&registry, &digests_of(&images[2..]));
+        assert_all_pull(&registry, "app");
+        // What was given up is made again, for the next time.
+        janitor.keep(1).run().assert_code(0);
+        assert_eq!(fs::read_dir(registry.store().join("janitor/spare")).unwrap().count(), 64, "{engine}");
+    }
+}
+
+#[test]
+fn a_registry_that_has_no_inode_for_an_upload_can_still_be_asked_for_a_cache() {
+    let disk = Full::Inodes.mount();
+    let (registry, images) = three_images_on(&disk);
+    let janitor = janitor(&registry).env("GC_ENGINE", "native").env("JANITOR_REGISTRY_URL", &registry.url());
+    janitor.clone().keep(1).env("RUN_GC", "false").run().assert_code(0);
+    Full::Inodes.fill(&disk);
+
+    let outcome = janitor.keep(1).run().assert_code(0);
+
+    assert!(outcome.total("bytes_freed") > 2 << 20, "{}", outcome.stdout);
+    assert_blobs(&registry, &digests_of(&images[2..]));
+    assert_all_pull(&registry, "app");
+}
+
+#[test]
+fn the_first_sweep_of_a_store_makes_room_on_a_disk_without_a_free_byte() {
+    for engine in ["registry", "native"] {
+        let disk = Full::Bytes.mount();
+        let (registry, images) = three_images_on(&disk);
+        Full::Bytes.fill(&disk);
+        let janitor = janitor(&registry).env("GC_ENGINE", engine);
+
+        let outcome = janitor.clone().keep(1).run();
+
+        assert!(outcome.total("bytes_freed") > 2 << 20, "{engine}: {} {}", outcome.stdout, outcome.stderr);
+        assert_blobs(&registry, &digests_of(&images[2..]));
+        assert_all_pull(&registry, "app");
+        janitor.keep(1).run().assert_code(0);
+        assert!(registry.store().join("janitor/reserve").exists(), "{engine}");
+    }
+}
+
+#[test]
+fn the_first_sweep_of_a_store_without_a_free_inode_says_what_to_free_and_that_helps() {
+    for engine in ["registry", "native"] {
+        let disk = Full::Inodes.mount();
+        let (registry, images) = three_images_on(&disk);
+        Full::Inodes.fill(&disk);
+        let janitor = janitor(&registry).env("GC_ENGINE", engine);
+
+        let outcome = janitor.clone().keep(1).run().assert_code(1);
+        assert!(outcome.stderr.contains("No space left"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("hint: free at least 32 files (inodes)"), "{}", outcome.stderr);
+        assert_eq!(registry.client().tags("app"), names(&["v1", "v2", "v3"]), "nothing is lost");
+
+        disk.make_room_for_inodes(32);
+        let outcome = janitor.clone().keep(1).run();
+        assert!(outcome.total("bytes_freed") > 2 << 20, "{engine}: {} {}", outcome.stdout, outcome.stderr);
+        assert_blobs(&registry, &digests_of(&images[2..]));
+        assert_all_pull(&registry, "app");
+        janitor.keep(1).run().assert_code(0);
+    }
+}
+
+#[test]
+fn a_sweep_without_a_reserve_and_without_a_free_inode_collects_what_it_can_without_a_list() {
+    let disk = Full::Inodes.mount();
+    let (registry, images) = three_images_on(&disk);
+    let janitor = janitor(&registry).env("GC_ENGINE", "native");
+    janitor.clone().keep(1).env("RUN_GC", "false").run().assert_code(0);
+    for part in ["reserve", "spare", "trash"] {
+        let path = registry.store().join("janitor").join(part);
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+    }
+    Full::Inodes.fill(&disk);
+
+    let outcome = janitor.clone().keep(1).run();
+
+    assert!(outcome.total("bytes_freed") > 2 << 20, "{} {}", outcome.stdout, outcome.stderr);
+    assert_blobs(&registry, &digests_of(&images[2..]));
+    assert_all_pull(&registry, "app");
+    janitor.keep(1).run().assert_code(0);
+}
+
 /// The tags in the trash, each with how many reasons are known for its removal.
 fn removed(holding: &Janitor) -> Vec<(String, usize)> {
     let report = holding.clone().arg("trash").run().assert_code(0).report();

@@ -1,7 +1,9 @@
 //! What is hidden although no list says so, since somebody deleted the lists: beside what was pushed again, and alone.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use janitor_testkit::Digest;
 use jiff::SignedDuration;
@@ -9,13 +11,15 @@ use registry_janitor::check::FindingCode;
 use registry_janitor::cli::{LogFormat, LogLevel, OutputFormat};
 use registry_janitor::config::{CheckConfig, Deep};
 use registry_janitor::fsck::check_store;
+use registry_janitor::report::CollectionStatus;
 use registry_janitor::report::check::{CheckReport, RepairOutcome};
 use registry_janitor::stop::Stop;
-use registry_janitor::store::Store;
+use registry_janitor::store::{Op, Store};
 
 use super::crashes::{forget, make_good};
 use super::lists::hide_and_end;
 use super::stage::{NativeStage, leftovers};
+use crate::watch::Hooks;
 use crate::witness::assert_whole;
 
 fn check(stage: &NativeStage, deep: bool, repair: bool) -> CheckReport {
@@ -202,4 +206,58 @@ fn the_hint_about_a_garbled_list_helps_where_an_image_was_pushed_again() {
     assert_eq!(stage.sweep(None).unwrap().exit_code, 0);
     assert_eq!(leftovers(stage.view()), Vec::<PathBuf>::new());
     assert_whole(stage.view(), &[("other", "again".to_owned())], "the hint");
+}
+
+/// A disk that has no room for any list; from the moment on, when so many things are hidden, nothing works.
+fn without_room(hidden: usize) -> Box<dyn registry_janitor::store::Watch> {
+    let renamed = AtomicUsize::new(0);
+    Hooks::before(move |op, path| {
+        if op == Op::Write && path.contains("-blobs/hidden-") {
+            return Err(io::Error::from_raw_os_error(28));
+        }
+        let is_hiding = op == Op::Rename && (path.ends_with("/data") || path.ends_with("/link"));
+        if is_hiding {
+            renamed.fetch_add(1, Ordering::SeqCst);
+        }
+        if renamed.load(Ordering::SeqCst) > hidden {
+            return Err(io::Error::other("the power is gone"));
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn where_there_is_no_room_for_any_list_a_sweep_collects_without_one() {
+    let undisturbed = NativeStage::new();
+    undisturbed.sweep(None).unwrap();
+    let stage = NativeStage::new();
+    let report = stage.sweep(Some(without_room(usize::MAX))).unwrap();
+    assert_eq!(report.exit_code, 0, "{:#?}", report.findings);
+    assert_eq!(report.collection.status, CollectionStatus::Done, "{:?}", report.collection);
+    assert_eq!(stage.view().blobs(), undisturbed.view().blobs());
+    make_good(&stage, "no room for lists", 1, &undisturbed.content());
+}
+
+#[test]
+fn what_was_hidden_without_a_list_comes_back_after_a_crash() {
+    let undisturbed = NativeStage::new();
+    undisturbed.sweep(None).unwrap();
+    for hidden in [1, 4, 7] {
+        let stage = NativeStage::new();
+        // There is a trace of an earlier sweep, so that nothing would be looked for.
+        stage.stage.sweep_keeping_all();
+        let _ended = stage.sweep(Some(without_room(hidden)));
+        let is_hidden = |path: &PathBuf| path.extension().is_some_and(|it| it == "janitor");
+        assert_eq!(leftovers(stage.view()).iter().filter(|path| is_hidden(path)).count(), hidden);
+        // The client asked for the blobs before, and was told that they are there.
+        super::pushes::push_links_alone(stage.view(), "other", "late", &stage.gone);
+
+        let report = stage.sweep(None).unwrap();
+
+        assert_eq!(report.exit_code, 0, "{hidden}: {:#?}", report.findings);
+        assert_whole(stage.view(), &[("other", "late".to_owned())], "a crash without a list");
+        assert_whole(stage.view(), &stage.kept(), "a crash without a list");
+        stage.sweep(None).unwrap();
+        assert_eq!(leftovers(stage.view()), Vec::<PathBuf>::new(), "{hidden}");
+    }
 }

@@ -55,11 +55,10 @@ fn ending(end: End, at: usize, stop: &Arc<Stop>, may_be_missed: &Arc<AtomicBool>
     Hooks::before(move |op, path| {
         let now = if mutates(op) { made.fetch_add(1, Ordering::SeqCst) } else { made.load(Ordering::SeqCst) };
         let is_it = mutates(op) && now == at;
-        // Nothing comes after the references.
-        let is_last = ["/references", "/references.new"].iter().any(|name| path.ends_with(name));
-        let is_dispensable = is_last
-            || ["/holder.json", "/holder.json.new", "/reserve"].iter().any(|name| path.ends_with(name));
-        if is_it && (is_last || end == End::Failure && is_dispensable) {
+        let is_dispensable = ["/holder.json", "/holder.json.new", "/reserve", "/spare"]
+            .iter()
+            .any(|name| path.ends_with(name));
+        if is_it && end == End::Failure && is_dispensable {
             seen.store(true, Ordering::SeqCst);
         }
         match end {
