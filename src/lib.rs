@@ -16,6 +16,7 @@ pub mod report;
 pub mod stop;
 pub mod store;
 pub mod sweep;
+pub mod terminal;
 pub mod undo;
 pub mod usage;
 mod whole_file;

@@ -1,7 +1,7 @@
 //! The `janitor` command: reads what was asked, does it, answers with an exit code.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,12 +12,13 @@ use registry_janitor::config::{Asked, CheckConfig, Config};
 use registry_janitor::daemon::{self, Heartbeat};
 use registry_janitor::fsck;
 use registry_janitor::logging;
-use registry_janitor::model::Mend;
+use registry_janitor::model::{Escaped, Mend};
 use registry_janitor::progress;
 use registry_janitor::report::failure::Failure;
 use registry_janitor::report::{SweepReport, log, table};
 use registry_janitor::stop::Stop;
 use registry_janitor::sweep::{SweepError, sweep};
+use registry_janitor::terminal::{self, Escape, Stdout};
 use registry_janitor::undo::{self, Trash, UndoError};
 use registry_janitor::usage::{self, UsageError};
 
@@ -36,15 +37,16 @@ macro_rules! write_as {
 fn main() -> ExitCode {
     match Config::from_process() {
         Ok(Asked::Health(heartbeat)) => match Heartbeat::new(&heartbeat).check() {
-            Ok(doing) => answer(&format!("{doing}\n")).unwrap_or_else(|error| complain(&error, 1)),
+            Ok(doing) => {
+                answer(&format!("{doing}\n"), OutputFormat::Text).unwrap_or_else(|error| complain(&error, 1))
+            }
             Err(error) => complain(&error.into(), 1),
         },
         Ok(Asked::Check(config)) => check(&config).unwrap_or_else(|error| complain(&error, 1)),
         Ok(Asked::Usage(config, query)) => answer_with(&config, |stop, bars, out| {
             let report = progress::shown(stop, bars, || usage::of(&config, &query, stop))?;
-            let columns = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
             let told = match config.output {
-                OutputFormat::Text => report.write_text(columns, out),
+                OutputFormat::Text => report.write_text(terminal::columns(), out),
                 OutputFormat::Json => report.write_json(out),
                 OutputFormat::None => Ok(()),
             };
@@ -89,7 +91,7 @@ impl From<UsageError> for Failed {
 /// Does what was asked for on the spot, and prints what it has to say.
 fn answer_with(
     config: &Config,
-    act: impl FnOnce(&Stop, &MultiProgress, &mut BufWriter<StdoutLock<'_>>) -> Result<io::Result<u8>, Failed>,
+    act: impl FnOnce(&Stop, &MultiProgress, &mut Stdout) -> Result<io::Result<u8>, Failed>,
 ) -> ExitCode {
     let bars = logging::start(config.log_level, config.log_format);
     raise_open_file_limit();
@@ -97,7 +99,7 @@ fn answer_with(
     if let Err(error) = daemon::listen(Arc::clone(&stop)).context("cannot listen for signals") {
         return complain(&error, 1);
     }
-    let mut stdout = BufWriter::new(io::stdout().lock());
+    let mut stdout = terminal::stdout(config.output);
     let told = match act(&stop, &bars, &mut stdout) {
         Ok(Ok(code)) => no_matter_who_reads(stdout.flush()).map(|_| code.into()),
         Ok(Err(error)) => no_matter_who_reads(Err(error)),
@@ -111,13 +113,8 @@ fn answer_with(
 }
 
 /// Throws the removed tags away, once somebody has said so.
-fn empty_trash(
-    config: &Config,
-    yes: bool,
-    stop: &Stop,
-    out: &mut impl Write,
-) -> Result<io::Result<u8>, Failed> {
-    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+fn empty_trash(config: &Config, yes: bool, stop: &Stop, out: &mut Stdout) -> Result<io::Result<u8>, Failed> {
+    let can_ask = io::stdin().is_terminal() && terminal::is_stderr_terminal();
     if !yes && !can_ask && !config.dry_run {
         return Err(UndoError::NobodyToAsk.into());
     }
@@ -133,7 +130,9 @@ fn confirms(trash: &Trash) -> bool {
     let question =
         format!("Removed tags that can be brought back: {}. Throw them away for good? [y/N] ", trash.tags());
     let mut said = String::new();
-    let asked = io::stderr().write_all(question.as_bytes()).and_then(|()| io::stdin().read_line(&mut said));
+    let asked = terminal::stderr(Escape::Text)
+        .write_all(question.as_bytes())
+        .and_then(|()| io::stdin().read_line(&mut said));
     asked.is_ok() && matches!(said.trim(), "y" | "Y" | "yes")
 }
 
@@ -185,7 +184,7 @@ fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
             return told.map(|()| code.into());
         }
     };
-    let mut stdout = BufWriter::new(io::stdout().lock());
+    let mut stdout = terminal::stdout(config.output);
     let written = match config.output {
         OutputFormat::Text => report.write_text(&mut stdout),
         OutputFormat::Json => report.write_json(&mut stdout),
@@ -197,9 +196,9 @@ fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
 
 /// Lists what would be mended, and asks, where there is somebody to ask.
 fn may_mend(mends: &[Mend], yes: bool, dry_run: bool) -> bool {
-    let mut stderr = io::stderr().lock();
+    let mut stderr = terminal::stderr(Escape::Text);
     for mend in mends {
-        writeln!(stderr, "to mend: {mend}").ok();
+        writeln!(stderr, "to mend: {}", Escaped(mend)).ok();
     }
     if dry_run {
         writeln!(stderr, "nothing was changed (dry run)").ok();
@@ -208,7 +207,7 @@ fn may_mend(mends: &[Mend], yes: bool, dry_run: bool) -> bool {
     if yes {
         return true;
     }
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !(io::stdin().is_terminal() && terminal::is_stderr_terminal()) {
         writeln!(stderr, "nothing was changed; --yes mends without asking").ok();
         return false;
     }
@@ -221,13 +220,15 @@ fn may_mend(mends: &[Mend], yes: bool, dry_run: bool) -> bool {
 /// A script that asked for a document gets one, also of work that could not be done.
 fn print_failure(code: u8, error: &impl Display, format: OutputFormat) -> anyhow::Result<()> {
     match format {
-        OutputFormat::Json => answer(&(Failure::new(code, &error.to_string()).to_json()? + "\n")).map(drop),
+        OutputFormat::Json => {
+            answer(&(Failure::new(code, &error.to_string()).to_json()? + "\n"), format).map(drop)
+        }
         OutputFormat::Text | OutputFormat::None => Ok(()),
     }
 }
 
 fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
-    let mut stdout = BufWriter::new(io::stdout().lock());
+    let mut stdout = terminal::stdout(format);
     let written = match format {
         OutputFormat::Text => table::write(report, &mut stdout),
         OutputFormat::Json => report.write_json(&mut stdout),
@@ -237,8 +238,8 @@ fn print(report: &SweepReport, format: OutputFormat) -> anyhow::Result<()> {
 }
 
 /// Writes asked-for data to stdout.
-fn answer(text: &str) -> anyhow::Result<ExitCode> {
-    let mut stdout = io::stdout().lock();
+fn answer(text: &str, format: OutputFormat) -> anyhow::Result<ExitCode> {
+    let mut stdout = terminal::stdout(format);
     no_matter_who_reads(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
@@ -254,7 +255,7 @@ fn no_matter_who_reads(written: io::Result<()>) -> anyhow::Result<ExitCode> {
 
 fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
     // Where stderr is closed there is nobody left to tell.
-    writeln!(io::stderr(), "error: {}", one_line(error)).ok();
+    writeln!(terminal::stderr(Escape::Text), "error: {}", one_line(error)).ok();
     code.into()
 }
 

@@ -3,7 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "lines are told by the monotonic clock")]
 
 use std::fmt::Write;
-use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::stop::{Length, Stage, Stop};
+use crate::terminal;
 
 /// How often a bar is drawn anew.
 const REDRAWN: Duration = Duration::from_millis(200);
@@ -25,7 +25,7 @@ pub fn shown<T>(stop: &Stop, bars: &MultiProgress, work: impl FnOnce() -> T) -> 
     let (working, ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
-            if io::stderr().is_terminal() {
+            if terminal::is_stderr_terminal() {
                 draw(stop, bars, &ended);
             } else {
                 tell(stop, &ended);

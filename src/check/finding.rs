@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::model::{RepoName, Spot};
+use crate::model::{Escaped, RepoName, Spot, finding_text, not_too_long};
 
 /// How much a finding matters. The order is the order of weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,8 +67,12 @@ pub enum FindingCode {
     BlobWithoutData,
     /// A blob has zero bytes.
     BlobEmpty,
-    /// A blob is shorter or longer than every manifest says.
+    /// A blob is shorter or longer than every manifest says, and its bytes are not its own.
     BlobWrongSize,
+    /// A manifest claims another size than a blob has whose bytes are right.
+    WrongSizeClaim,
+    /// More parts of a manifest are missing than are told one by one.
+    MorePartsMissing,
     /// A blob's bytes have another digest.
     BlobWrongHash,
     /// A repository has manifests and no `_layers`.
@@ -117,6 +121,8 @@ impl FindingCode {
             Self::BlobWithoutData => "blob-without-data",
             Self::BlobEmpty => "blob-empty",
             Self::BlobWrongSize => "blob-wrong-size",
+            Self::WrongSizeClaim => "wrong-size-claim",
+            Self::MorePartsMissing => "more-parts-missing",
             Self::BlobWrongHash => "blob-wrong-hash",
             Self::LayersDirectoryMissing => "layers-directory-missing",
             Self::HiddenLeftover => "hidden-leftover",
@@ -149,8 +155,10 @@ pub struct Finding {
     /// Where, below the registry's root directory.
     pub path: String,
     /// What was found.
+    #[serde(serialize_with = "not_too_long")]
     pub cause: String,
     /// What does not work because of it.
+    #[serde(serialize_with = "not_too_long")]
     pub consequence: String,
     /// What a person can do.
     pub remedy: String,
@@ -159,4 +167,12 @@ pub struct Finding {
     /// The same place, for whoever mends it.
     #[serde(skip)]
     pub spot: Spot,
+}
+
+impl Finding {
+    /// The consequence, the cause, the place and the remedy: each is one line, whatever names from the store are in it.
+    pub fn lines(&self) -> [String; 4] {
+        let texts = [&self.consequence, &self.cause, &self.path, &self.remedy];
+        texts.map(|text| Escaped(finding_text(text)).to_string())
+    }
 }

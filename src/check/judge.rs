@@ -29,7 +29,7 @@ pub fn judge(
     limits: Limits,
     path_of: impl Fn(&Spot) -> String,
 ) -> Vec<Finding> {
-    let Troubles { damaged, roles, .. } = Troubles::of(survey, wrong);
+    let Troubles { damaged, roles, more, .. } = Troubles::of(survey, wrong);
     // What a tag needs is told as that, and not once more for each link.
     let lost: HashSet<Id> = damaged
         .keys()
@@ -47,7 +47,11 @@ pub fn judge(
                 Trouble::Manifest(id) | Trouble::Blob(id) => roles.get(&id).copied(),
                 _ => None,
             };
-            words::of_trouble(survey, trouble, role, is_wrong, tags)
+            let more = match trouble {
+                Trouble::More(id) => more.get(&id).copied().unwrap_or_default(),
+                _ => 0,
+            };
+            words::of_trouble(survey, trouble, role, is_wrong, more, tags)
         })
         .collect();
     for repository in &survey.repositories {

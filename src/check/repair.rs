@@ -73,9 +73,7 @@ fn is_manifest(survey: &Survey, id: Id) -> bool {
 fn has_data(survey: &Survey, id: Id, digest: &Digest) -> bool {
     match survey.blobs.get(&id) {
         Some(BlobState::Data(0)) => *digest == Digest::of(b""),
-        Some(BlobState::Data(size)) => {
-            survey.claims.get(&id).is_none_or(|claims| claims.is_empty() || claims.contains(size))
-        }
+        Some(BlobState::Data(_)) => !survey.is_of_unclaimed_size(id) || survey.intact.contains(&id),
         Some(BlobState::Hollow | BlobState::Unreadable) | None => false,
     }
 }

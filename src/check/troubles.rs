@@ -2,7 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::model::{BlobState, Digest, Id, LinkState, Manifest, ManifestState, Place, Spot, Survey};
+use crate::model::{
+    BlobState, Digest, Id, LinkState, Manifest, ManifestState, Place, Reference, Spot, Survey,
+};
+
+/// So many parts of one manifest that are missing, or of another size, are told one by one. No client writes an image of so many layers, but one
+/// manifest can name tens of thousands.
+const MOST_MISSING: usize = 100;
 
 /// Something damaged. The numbers are positions in the survey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +18,10 @@ pub(super) enum Trouble {
     Layer(usize, Id),
     Manifest(Id),
     Blob(Id),
+    /// More parts of this manifest are missing than are told one by one.
+    More(Id),
+    /// A manifest claims another size than the blob has, whose bytes are right.
+    Claim(Id),
 }
 
 /// What a tag's pull wants something for.
@@ -29,12 +39,15 @@ pub(super) struct Troubles<'a> {
     pub(super) damaged: BTreeMap<Trouble, Vec<(usize, usize)>>,
     /// What pulls want it for.
     pub(super) roles: HashMap<Id, Role>,
+    /// Of each manifest that has too many missing parts, how many are not told.
+    pub(super) more: HashMap<Id, usize>,
 }
 
 impl<'a> Troubles<'a> {
     /// Goes through all that tags need, then through the rest. `wrong` are blobs whose bytes have another digest.
     pub(super) fn of(survey: &'a Survey, wrong: &'a BTreeSet<Id>) -> Self {
-        let mut found = Self { survey, wrong, damaged: BTreeMap::new(), roles: HashMap::new() };
+        let mut found =
+            Self { survey, wrong, damaged: BTreeMap::new(), roles: HashMap::new(), more: HashMap::new() };
         for (r, repository) in survey.repositories.iter().enumerate() {
             for (t, tag) in repository.tags.iter().enumerate() {
                 match tag.current {
@@ -89,12 +102,24 @@ impl<'a> Troubles<'a> {
             match state {
                 ManifestState::Manifest => {
                     let manifest = survey.references.get(&id);
-                    let children = manifest.into_iter().flat_map(Manifest::children);
-                    open.extend(children.map(|child| (child, Role::Child)));
-                    let blobs = manifest.into_iter().flat_map(Manifest::blobs);
-                    for reference in blobs.filter(|reference| !reference.foreign) {
-                        self.part(r, t, reference.blob, &mut seen);
+                    let mut absent = 0;
+                    for child in manifest.into_iter().flat_map(Manifest::children) {
+                        absent += usize::from(!survey.blobs.contains_key(&child));
+                        if absent <= MOST_MISSING || survey.blobs.contains_key(&child) {
+                            open.push((child, Role::Child));
+                        }
                     }
+                    self.more(id, absent.saturating_sub(MOST_MISSING), needed);
+                    let listed = manifest.into_iter().flat_map(Manifest::listed);
+                    let wrong: Vec<Id> = listed
+                        .filter(|it| self.is_claim_wrong(it))
+                        .map(|it| it.blob)
+                        .take(MOST_MISSING)
+                        .collect();
+                    for child in wrong {
+                        self.trouble(Trouble::Claim(child), needed, Role::Child);
+                    }
+                    self.parts(r, t, id, &mut seen);
                 }
                 // An index may list a plain blob, which is then looked at like any other.
                 ManifestState::Blob if self.is_bad_blob(id) => self.trouble(Trouble::Blob(id), needed, role),
@@ -103,14 +128,45 @@ impl<'a> Troubles<'a> {
         }
     }
 
-    /// A layer or a configuration.
-    fn part(&mut self, r: usize, t: usize, reference: Id, seen: &mut HashSet<Id>) {
-        if !seen.insert(reference) {
-            return;
-        }
+    /// The layers and the configuration of a manifest.
+    fn parts(&mut self, r: usize, t: usize, manifest: Id, seen: &mut HashSet<Id>) {
         let survey = self.survey;
         let repository = &survey.repositories[r];
-        let blob = repository.resolve(reference);
+        let (mut told, mut more) = (0, 0);
+        let blobs = survey.references.get(&manifest).into_iter().flat_map(Manifest::blobs);
+        for reference in blobs.filter(|reference| !reference.foreign) {
+            let blob = repository.resolve(reference.blob);
+            let is_claim_wrong = self.is_claim_wrong(&Reference { blob, ..reference });
+            let is_new = seen.insert(reference.blob);
+            // What is there and damaged takes up space, and is told however much there is of it.
+            let is_missing =
+                !survey.blobs.contains_key(&blob) || !repository.layers.contains_key(&reference.blob);
+            told += usize::from(is_claim_wrong || is_new && is_missing);
+            if told > MOST_MISSING && (is_claim_wrong || is_new && is_missing) {
+                more += 1;
+                continue;
+            }
+            if is_claim_wrong {
+                self.trouble(Trouble::Claim(blob), Some((r, t)), Role::Part);
+            }
+            if is_new {
+                self.part(r, t, reference.blob, blob);
+            }
+        }
+        self.more(manifest, more, Some((r, t)));
+    }
+
+    fn more(&mut self, manifest: Id, more: usize, needed: Option<(usize, usize)>) {
+        if more > 0 {
+            self.trouble(Trouble::More(manifest), needed, Role::Part);
+            let known = self.more.entry(manifest).or_default();
+            *known = more.max(*known);
+        }
+    }
+
+    fn part(&mut self, r: usize, t: usize, reference: Id, blob: Id) {
+        let survey = self.survey;
+        let repository = &survey.repositories[r];
         let needed = Some((r, t));
         let is_bad = self.is_bad_blob(blob);
         if is_bad {
@@ -131,9 +187,23 @@ impl<'a> Troubles<'a> {
             Some(BlobState::Data(size)) => {
                 self.wrong.contains(&blob)
                     || (*size == 0 && self.survey.digests.get(blob) != Digest::of(b""))
-                    || self.survey.claims.get(&blob).is_some_and(|claims| !claims.contains(size))
+                    || (self.survey.is_of_unclaimed_size(blob) && !self.survey.intact.contains(&blob))
             }
         }
+    }
+
+    /// Whether a manifest claims another size than a blob has whose bytes are right, as far as that is known: they were
+    /// read, or another manifest claims that size.
+    fn is_claim_wrong(&self, reference: &Reference) -> bool {
+        let (Some(claim), Some(BlobState::Data(size))) =
+            (reference.size_bytes, self.survey.blobs.get(&reference.blob))
+        else {
+            return false;
+        };
+        let is_right = self.survey.intact.contains(&reference.blob)
+            || matches!(self.survey.manifests.get(&reference.blob), Some(ManifestState::Manifest))
+            || self.survey.claims.get(&reference.blob).is_some_and(|claims| claims.contains(size));
+        claim != *size && !reference.foreign && is_right && !self.is_bad_blob(reference.blob)
     }
 
     /// Damage that breaks no tag, and is in the way of something else.
@@ -210,6 +280,8 @@ pub(super) fn spot(survey: &Survey, trouble: Trouble) -> Spot {
         }
         Trouble::Revision(r, id) => Spot::Link(Place::Revision(repository(r), digest(id))),
         Trouble::Layer(r, id) => Spot::Link(Place::Layer(repository(r), digest(id))),
-        Trouble::Manifest(id) | Trouble::Blob(id) => Spot::Blob(digest(id)),
+        Trouble::Manifest(id) | Trouble::Blob(id) | Trouble::More(id) | Trouble::Claim(id) => {
+            Spot::Blob(digest(id))
+        }
     }
 }

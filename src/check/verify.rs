@@ -1,6 +1,6 @@
 //! Whether what was kept is all there: index, manifests, config and layers of every tag; opens nothing.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
@@ -13,31 +13,51 @@ pub struct Broken {
     pub repository: RepoName,
     /// The tag.
     pub tag: TagName,
-    /// What is missing.
+    /// What is missing, or of another size than its manifest says: at most the first 100.
     pub missing: Vec<Digest>,
+    /// How much more is missing.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub missing_more: usize,
     /// In words.
     pub detail: String,
     /// What a person can do.
     pub remedy: &'static str,
 }
 
+/// How many missing digests are listed: one manifest can name tens of thousands.
+const LISTED: usize = 100;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// What was lost is nowhere else in the store.
 const REMEDY: &str = "push the image again, or delete the tag";
 
-/// Checks every tag against the listings of blobs, revisions and layer links. Opens nothing.
-pub fn verify(inventory: &Inventory) -> Vec<Broken> {
+/// Checks every tag against the listings of blobs, revisions and layer links. Opens nothing. `resized` are blobs that
+/// the inventory lacks because they have another size than manifests say. `missing` is told of everything that is.
+pub fn verify(
+    inventory: &Inventory,
+    resized: &BTreeMap<Id, u64>,
+    mut missing: impl FnMut(&RepoName, Digest),
+) -> Vec<Broken> {
     let mut broken = Vec::new();
     for repository in &inventory.repositories {
         for tag in &repository.tags {
             if let Some(tagged) = tag.digest() {
-                let lacks = lacking(inventory, repository, tagged, &HashSet::new());
+                let lacks = lacking(inventory, repository, tagged, &HashSet::new(), resized);
+                for (id, _) in &lacks {
+                    missing(&repository.name, inventory.digest(*id));
+                }
                 if let Some((_, detail)) = lacks.first() {
                     broken.push(Broken {
                         repository: repository.name.clone(),
                         tag: tag.name.clone(),
                         detail: detail.clone(),
                         remedy: REMEDY,
-                        missing: lacks.into_iter().map(|(id, _)| inventory.digest(id)).collect(),
+                        missing_more: lacks.len().saturating_sub(LISTED),
+                        missing: lacks.into_iter().take(LISTED).map(|(id, _)| inventory.digest(id)).collect(),
                     });
                 }
             }
@@ -103,6 +123,7 @@ pub(crate) fn lacking(
     repository: &Repository,
     tagged: Id,
     do_not_count: &HashSet<Id>,
+    resized: &BTreeMap<Id, u64>,
 ) -> Vec<(Id, String)> {
     let mut lacks = Vec::new();
     let linked = |id: Id, links: &[Id]| links.binary_search(&id).is_ok();
@@ -110,6 +131,7 @@ pub(crate) fn lacking(
     // Referrers are not part of what a tag's pull fetches, so only children are followed.
     let mut open = vec![tagged];
     let mut seen = do_not_count.clone();
+    let mut parts = HashSet::new();
     while let Some(id) = open.pop() {
         if !seen.insert(id) {
             continue;
@@ -129,9 +151,22 @@ pub(crate) fn lacking(
             continue;
         };
         open.extend(manifest.children());
-        for blob in manifest.blobs().filter(|blob| !blob.foreign).map(|reference| reference.blob) {
-            if !inventory.has_blob(repository.resolve(blob)) {
-                lacks.push((blob, format!("blob {} is missing", digest(blob))));
+        for reference in manifest.blobs().filter(|reference| !reference.foreign) {
+            let blob = reference.blob;
+            if !parts.insert(blob) {
+                continue;
+            }
+            let resolved = repository.resolve(blob);
+            if !inventory.has_blob(resolved) {
+                let size = resized.get(&resolved).zip(reference.size_bytes);
+                let detail = match size {
+                    Some((size, claim)) => format!(
+                        "blob {} has {size} bytes and its manifest says {claim}: one of them is wrong (janitor check tells which)",
+                        digest(blob)
+                    ),
+                    None => format!("blob {} is missing", digest(blob)),
+                };
+                lacks.push((blob, detail));
             } else if !linked(blob, &repository.layers) {
                 lacks.push((blob, format!("the layer link of blob {} is missing or empty", digest(blob))));
             }
@@ -155,7 +190,11 @@ mod tests {
     }
 
     fn verify(stock: &Stock) -> Vec<Broken> {
-        super::verify(&Inventory::of(&stock.repositories, &stock.manifests, &stock.blobs))
+        super::verify(
+            &Inventory::of(&stock.repositories, &stock.manifests, &stock.blobs),
+            &BTreeMap::new(),
+            |_, _| (),
+        )
     }
 
     fn digest(name: &str) -> Digest {
@@ -259,6 +298,33 @@ mod tests {
         let mut missing = verify(&stock).remove(0).missing;
         missing.sort_unstable();
         assert_eq!(missing, sorted(["one", "cache"]));
+    }
+
+    #[test]
+    fn a_blob_of_another_size_is_not_called_missing() {
+        let mut stock = whole();
+        without(&mut stock.blobs, "one");
+        let inventory = Inventory::of(&stock.repositories, &stock.manifests, &stock.blobs);
+        let one = inventory.digests.id(&digest("one")).unwrap();
+        let mut missing = Vec::new();
+        let broken = super::verify(&inventory, &BTreeMap::from([(one, 7)]), |_, it| missing.push(it));
+        assert_eq!((&broken[0].missing, &missing), (&vec![digest("one")], &vec![digest("one")]));
+        let expected = format!("blob {} has 7 bytes and its manifest says 1: ", digest("one"));
+        assert!(broken[0].detail.starts_with(&expected), "{}", broken[0].detail);
+    }
+
+    #[test]
+    fn of_a_great_many_missing_blobs_the_first_are_listed_and_the_rest_is_counted() {
+        let mut stock = whole();
+        let image = stock.manifests.get_mut(&digest("image")).unwrap();
+        let layer = |number: u32| Descriptor {
+            digest: Digest::of(&number.to_le_bytes()),
+            size_bytes: Some(1),
+            foreign: false,
+        };
+        image.blobs = (0..105).map(layer).collect();
+        let broken = verify(&stock).remove(0);
+        assert_eq!((broken.missing.len(), broken.missing_more), (LISTED, 5));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) fn of_trouble(
     trouble: Trouble,
     role: Option<Role>,
     is_wrong: bool,
+    more: usize,
     tags: Vec<String>,
 ) -> Finding {
     let found = match trouble {
@@ -37,6 +38,15 @@ pub(super) fn of_trouble(
         Trouble::Layer(r, id) => layer(survey, r, id),
         Trouble::Manifest(id) => manifest(survey, id, role),
         Trouble::Blob(id) => blob(survey, id, is_wrong),
+        Trouble::More(id) => Found {
+            code: FindingCode::MorePartsMissing,
+            cause: format!(
+                "{more} more parts of manifest {} are missing, or of another size than it says",
+                survey.digests.get(id)
+            ),
+            untagged: None,
+        },
+        Trouble::Claim(id) => claim(survey, id),
     };
     let Found { code, cause, untagged } = found;
     let (otherwise, idle) = untagged.unwrap_or((FindingSeverity::Broken, STOPS_COLLECTION));
@@ -44,9 +54,17 @@ pub(super) fn of_trouble(
         Trouble::Tag(r, _) | Trouble::Revision(r, _) | Trouble::Layer(r, _) => {
             Some(survey.repositories[r].name.clone())
         }
-        Trouble::Manifest(_) | Trouble::Blob(_) => only_repository(survey, &tags),
+        Trouble::Manifest(_) | Trouble::Blob(_) | Trouble::More(_) | Trouble::Claim(_) => {
+            only_repository(survey, &tags)
+        }
     };
-    let consequence = if tags.is_empty() { idle.to_owned() } else { do_not_pull(&tags, &cause) };
+    let consequence = match code {
+        _ if tags.is_empty() => idle.to_owned(),
+        FindingCode::WrongSizeClaim => {
+            format!("{} cannot be pulled by clients that check sizes, such as containerd", named(&tags))
+        }
+        _ => do_not_pull(&tags, &cause),
+    };
     let remedy = match (code, tags.is_empty()) {
         (FindingCode::ManifestUnknown, false) => {
             "delete the tags, or push the image again with another client"
@@ -60,9 +78,11 @@ pub(super) fn of_trouble(
             | FindingCode::ChildMissing
             | FindingCode::BlobMissing
             | FindingCode::BlobWithoutData
+            | FindingCode::MorePartsMissing
             | FindingCode::TagLinkMissing,
             _,
         ) => PUSH_AGAIN,
+        (FindingCode::WrongSizeClaim, _) => "push the image again with a client that writes the right sizes",
         (
             FindingCode::ManifestEmpty
             | FindingCode::ManifestCutShort
@@ -195,9 +215,7 @@ fn blob(survey: &Survey, id: Id, is_wrong: bool) -> Found {
             spreads,
         ),
         Some(BlobState::Data(size)) => {
-            let claims = survey.claims.get(&id).map(SmallVec::as_slice).unwrap_or_default();
-            let claims: Vec<String> = claims.iter().map(ToString::to_string).collect();
-            let claims = claims.join(" or ");
+            let claims = claims(survey, id, *size);
             (
                 FindingCode::BlobWrongSize,
                 format!("layer or configuration {digest} has {size} bytes, and every manifest says {claims}"),
@@ -211,6 +229,28 @@ fn blob(survey: &Survey, id: Id, is_wrong: bool) -> Found {
     Found { code, cause, untagged: Some((FindingSeverity::Broken, untagged)) }
 }
 
+fn claim(survey: &Survey, id: Id) -> Found {
+    let size = match survey.blobs.get(&id) {
+        Some(BlobState::Data(size)) => *size,
+        _ => 0,
+    };
+    let (digest, claims) = (survey.digests.get(id), claims(survey, id, size));
+    Found {
+        code: FindingCode::WrongSizeClaim,
+        cause: format!("{digest} has {size} bytes, which are the right ones, and a manifest says {claims}"),
+        untagged: None,
+    }
+}
+
+/// The sizes that manifests claim and that a blob does not have.
+fn claims(survey: &Survey, id: Id, size: u64) -> String {
+    let claims = survey.claims.get(&id).map(SmallVec::as_slice).unwrap_or_default();
+    let wrong = claims.iter().filter(|claim| **claim != size);
+    let told: Vec<String> = wrong.clone().take(TOLD).map(ToString::to_string).collect();
+    let others = if wrong.count() > told.len() { " or others" } else { "" };
+    told.join(" or ") + others
+}
+
 fn link(survey: &Survey, state: Option<&LinkState>, what: &str) -> String {
     match state {
         Some(LinkState::Empty) => format!("{what} is empty"),
@@ -221,11 +261,15 @@ fn link(survey: &Survey, state: Option<&LinkState>, what: &str) -> String {
 }
 
 fn do_not_pull(tags: &[String], cause: &str) -> String {
+    let does = if tags.len() == 1 { "does" } else { "do" };
+    format!("{} {does} not pull: {cause}", named(tags))
+}
+
+fn named(tags: &[String]) -> String {
     let told = tags.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
     match tags.len() {
-        1 => format!("{told} does not pull: {cause}"),
-        n if n <= TOLD => format!("{told} do not pull: {cause}"),
-        n => format!("{told} and {} more do not pull: {cause}", n - TOLD),
+        n if n <= TOLD => told,
+        n => format!("{told} and {} more", n - TOLD),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::config::{CheckConfig, Deep};
 use crate::model::{Digest, Mend, RepoName, Survey};
 use crate::report::check::{CheckReport, Hashed, RepairOutcome, Repaired};
 use crate::stop::{Interrupted, Stop};
-use crate::store::{LockError, Mended, OpenError, StorageClock, Store, WRITE_IN_PROGRESS, path_of};
+use crate::store::{Hash, LockError, Mended, OpenError, StorageClock, Store, WRITE_IN_PROGRESS, path_of};
 use crate::sweep::{NoLock, take_lock};
 
 /// How often a repair may uncover more to mend.
@@ -101,7 +101,14 @@ pub fn check_store(
     stop: &Stop,
     mut confirm: impl FnMut(&[Mend]) -> bool,
 ) -> Result<CheckReport, CheckError> {
-    let mut check = Check { store, config, stop, now: StorageClock::of_host().now(), wrong: BTreeSet::new() };
+    let mut check = Check {
+        store,
+        config,
+        stop,
+        now: StorageClock::of_host().now(),
+        wrong: BTreeSet::new(),
+        intact: BTreeSet::new(),
+    };
     let mut look = check.look_twice()?;
     let hashed = match &config.deep {
         None => None,
@@ -122,6 +129,8 @@ struct Check<'a> {
     now: Timestamp,
     /// Blobs whose bytes were read, and are not their own.
     wrong: BTreeSet<Digest>,
+    /// Blobs of a size that no manifest claims whose bytes were read, and are right.
+    intact: BTreeSet<Digest>,
 }
 
 struct Look {
@@ -132,7 +141,7 @@ struct Look {
 impl Check<'_> {
     /// A push that is under way looks like damage: a link is there before what it names, and the registry 2.8
     /// truncates a link before it writes it. So only what is found twice counts.
-    fn look_twice(&self) -> Result<Look, CheckError> {
+    fn look_twice(&mut self) -> Result<Look, CheckError> {
         let first = self.look()?;
         let is_sure = |finding: &Finding| finding.severity <= FindingSeverity::Note;
         if first.findings.iter().all(is_sure) {
@@ -145,8 +154,9 @@ impl Check<'_> {
         Ok(second)
     }
 
-    fn look(&self) -> Result<Look, CheckError> {
-        let survey = self.store.survey(self.config.only.as_ref(), self.stop)?;
+    fn look(&mut self) -> Result<Look, CheckError> {
+        let mut survey = self.store.survey(self.config.only.as_ref(), self.stop)?;
+        self.read_odd_sizes(&mut survey)?;
         for wanted in self.config.only.iter().flatten() {
             if survey.repositories.binary_search_by(|it| it.name.cmp(wanted)).is_err() {
                 return Err(CheckError::NoRepository(wanted.clone()));
@@ -154,6 +164,21 @@ impl Check<'_> {
         }
         let findings = self.judged(&survey);
         Ok(Look { survey, findings })
+    }
+
+    /// Reads the blobs of a size that no manifest claims: either the blob is damaged, or the manifests are wrong.
+    fn read_odd_sizes(&mut self, survey: &mut Survey) -> Result<(), CheckError> {
+        let odd = survey.blobs.keys().copied().filter(|id| survey.is_of_unclaimed_size(*id));
+        let odd: Vec<Digest> = odd.map(|id| survey.digests.get(id)).collect();
+        let unread: Vec<Digest> = odd.iter().filter(|it| !self.intact.contains(it)).cloned().collect();
+        if !unread.is_empty() {
+            let hashes = self.store.hash_blobs(&unread, |_| self.stop.check())?;
+            let right = unread.into_iter().zip(hashes).filter(|(_, hash)| matches!(hash, Hash::Right));
+            self.intact.extend(right.map(|(digest, _)| digest));
+        }
+        let intact = odd.iter().filter(|digest| self.intact.contains(digest));
+        survey.intact = intact.filter_map(|digest| survey.digests.id(digest)).collect();
+        Ok(())
     }
 
     fn judged(&self, survey: &Survey) -> Vec<Finding> {

@@ -2,12 +2,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "lines are told by the monotonic clock")]
 
-use std::io::{self, IsTerminal as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::terminal;
 
 /// Between two lines in the log.
 const EVERY: Duration = Duration::from_secs(30);
@@ -23,7 +24,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn of(total: u64) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
+        let bar = terminal::is_stderr_terminal().then(|| {
             let bar = ProgressBar::new(total);
             let style = "{bar:40} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
             // A style that did not parse would leave the plain one.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::model::Digest;
+use crate::model::{Digest, excerpt, finding_text};
 use crate::stop::{Interrupted, Stop};
 use crate::store::StoreLock;
 
@@ -228,7 +228,7 @@ impl Output {
     }
 
     fn take(&mut self, line: &str) {
-        tracing::debug!(target: "collector", "{line}");
+        tracing::debug!(target: "collector", "{}", finding_text(line));
         if let Some(blob) = line.strip_prefix("blob eligible for deletion: ") {
             match blob.trim().parse() {
                 Ok(digest) => drop(self.proposal.blobs.insert(digest)),
@@ -242,7 +242,7 @@ impl Output {
             if self.last_lines.len() == QUOTED_LINES {
                 self.last_lines.pop_front();
             }
-            self.last_lines.push_back(line.chars().take(300).collect());
+            self.last_lines.push_back(excerpt(line));
         }
     }
 }

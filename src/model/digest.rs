@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+use super::excerpt;
+
 /// The digest algorithms that the registry accepts (distribution 2.8 and 3.x, `go-digest`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
@@ -44,7 +46,7 @@ pub enum Digest {
 
 /// Why a text is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a digest: {0:?}; expected sha256:<64 lower-case hex digits>, sha384:<96> or sha512:<128>")]
+#[error("not a digest: '{0}'; expected sha256:<64 lower-case hex digits>, sha384:<96> or sha512:<128>")]
 pub struct DigestError(String);
 
 impl Digest {
@@ -63,7 +65,7 @@ impl Digest {
             Algorithm::Sha384 => decode_hex(hex).map(|bytes| Self::Sha384(Box::new(bytes))),
             Algorithm::Sha512 => decode_hex(hex).map(|bytes| Self::Sha512(Box::new(bytes))),
         };
-        parsed.ok_or_else(|| DigestError(format!("{}:{hex}", algorithm.as_str())))
+        parsed.ok_or_else(|| DigestError(excerpt(format_args!("{}:{hex}", algorithm.as_str()))))
     }
 
     /// The algorithm.
@@ -139,7 +141,7 @@ impl FromStr for Digest {
             let algorithm = Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)?;
             Self::from_parts(algorithm, hex).ok()
         });
-        parsed.ok_or_else(|| DigestError(text.chars().take(160).collect()))
+        parsed.ok_or_else(|| DigestError(excerpt(text)))
     }
 }
 

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use super::excerpt;
+
 /// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Not a repository name.
-    #[error("not a repository name: {0:?}")]
+    #[error("not a repository name: '{0}'")]
     Repository(String),
     /// Not a tag name.
-    #[error("not a tag name: {0:?}")]
+    #[error("not a tag name: '{0}'")]
     Tag(String),
 }
 
@@ -67,7 +69,7 @@ impl FromStr for RepoName {
                 Some(rest) => (is_component(first) || is_host(first)) && rest.split('/').all(is_component),
             }
         };
-        if valid { Ok(Self(text.into())) } else { Err(NameError::Repository(text.into())) }
+        if valid { Ok(Self(text.into())) } else { Err(NameError::Repository(excerpt(text))) }
     }
 }
 
@@ -114,7 +116,7 @@ impl FromStr for TagName {
         let valid = text.len() <= 128
             && text.bytes().next().is_some_and(word)
             && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-');
-        if valid { Ok(Self(text.into())) } else { Err(NameError::Tag(text.into())) }
+        if valid { Ok(Self(text.into())) } else { Err(NameError::Tag(excerpt(text))) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::RepoName;
+use super::{Escaped, RepoName, finding_text};
 
 /// What to do about something that another process has open.
 pub const IN_USE: &str = "nothing; the next sweep tries again. If it says so every time, see who has the file open, or may not rename it";
@@ -131,18 +131,32 @@ pub struct Problem {
     /// Where: a path below the registry's root directory, or the name of a setting.
     pub path: String,
     /// What was found.
+    #[serde(serialize_with = "not_too_long")]
     pub cause: String,
     /// What a person can do.
+    #[serde(serialize_with = "not_too_long")]
     pub remedy: String,
+}
+
+/// Serializes a text of a finding, which may have been made of anything in the store.
+pub(crate) fn not_too_long<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&finding_text(text))
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}; {}", self.path, self.cause, self.remedy)
+        let [found, remedy] = self.lines();
+        write!(formatter, "{found}; {remedy}")
     }
 }
 
 impl Problem {
+    /// Where and what, and the remedy: each is one line, whatever names from the store are in it.
+    pub fn lines(&self) -> [String; 2] {
+        let found = finding_text(format_args!("{}: {}", self.path, self.cause));
+        [found, finding_text(&self.remedy)].map(|line| Escaped(line).to_string())
+    }
+
     /// A step that failed for a reason of the storage's, and that the next sweep takes again.
     pub fn of_failed_step(path: String, error: &std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::ResourceBusy {

@@ -1,11 +1,14 @@
 //! What a check found in the store: every link, upload and blob, whole or not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
 use super::{Digests, HiddenFile, Id, Manifests, RepoName, TagName};
+
+/// How many sizes of one blob are kept that manifests claim. Where there are so many, none of them is believed.
+pub const MOST_CLAIMS: usize = 64;
 
 /// A store, or some of its repositories, as a check found it.
 #[derive(Debug, Default)]
@@ -20,14 +23,29 @@ pub struct Survey {
     pub references: Manifests,
     /// The directories of blobs.
     pub blobs: HashMap<Id, BlobState>,
-    /// How large manifests say that a blob is.
+    /// How large manifests say that a blob is, at most [`MOST_CLAIMS`] of each.
     pub claims: HashMap<Id, SmallVec<[u64; 1]>>,
     /// What the janitor has hidden from the registry, and no list of a sweep tells of.
     pub hidden: Vec<HiddenCopy>,
+    /// Blobs of a size that no manifest claims whose bytes are right all the same: they were read.
+    pub intact: BTreeSet<Id>,
     /// What does not belong, and what could not be looked at.
     pub oddities: Vec<Oddity>,
     /// Whether only some repositories were looked at; then what others need is unknown.
     pub is_partial: bool,
+}
+
+impl Survey {
+    /// Whether manifests claim a size for a blob, and none of them the one that it has.
+    pub fn is_of_unclaimed_size(&self, blob: Id) -> bool {
+        let Some(BlobState::Data(size)) = self.blobs.get(&blob) else { return false };
+        let is_known_otherwise = |claims: &SmallVec<[u64; 1]>| {
+            !claims.is_empty() && claims.len() < MOST_CLAIMS && !claims.contains(size)
+        };
+        // A manifest that was read is whole.
+        !matches!(self.manifests.get(&blob), Some(ManifestState::Manifest))
+            && self.claims.get(&blob).is_some_and(is_known_otherwise)
+    }
 }
 
 /// A repository, with everything in it.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::words::{bytes, count, time};
 use crate::check::{Finding, FindingCode, FindingSeverity};
-use crate::model::Survey;
+use crate::model::{Escaped, Survey};
 
 /// What a check found.
 #[derive(Debug, Serialize)]
@@ -178,7 +178,8 @@ impl CheckReport {
     pub fn write_text(&self, mut out: impl io::Write) -> io::Result<()> {
         for repaired in &self.repaired {
             let error = repaired.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
-            writeln!(out, "repair: {}: {}{error}", repaired.action, repaired.outcome.as_str())?;
+            let repair = format!("{}: {}{error}", repaired.action, repaired.outcome.as_str());
+            writeln!(out, "repair: {}", Escaped(repair))?;
         }
         for finding in &self.findings {
             let severity = match finding.severity {
@@ -187,12 +188,13 @@ impl CheckReport {
                 FindingSeverity::Doubt => "doubt",
                 FindingSeverity::Broken => "BROKEN",
             };
-            writeln!(out, "{severity} {}: {}", finding.code.as_str(), finding.consequence)?;
+            let [consequence, cause, path, remedy] = finding.lines();
+            writeln!(out, "{severity} {}: {consequence}", finding.code.as_str())?;
             if !finding.consequence.ends_with(&finding.cause) {
-                writeln!(out, "    what: {}", finding.cause)?;
+                writeln!(out, "    what: {cause}")?;
             }
-            writeln!(out, "    where: {}", finding.path)?;
-            writeln!(out, "    remedy: {}", finding.remedy)?;
+            writeln!(out, "    where: {path}")?;
+            writeln!(out, "    remedy: {remedy}")?;
         }
         if let Some(hashed) = &self.hashed {
             let blobs = usize::try_from(hashed.blobs).unwrap_or(usize::MAX);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::words::time;
-use crate::model::{Digest, Problem, RepoName, Severity, TagName};
+use crate::model::{Digest, Escaped, Problem, RepoName, Severity, TagName, finding_text};
 
 /// What became of each tag. The JSON form is stable within one `schema_version`.
 #[derive(Debug, Serialize)]
@@ -98,7 +98,7 @@ impl RestoreReport {
                 tag.tag,
                 tag.digest.short(),
                 time(tag.removed_at),
-                tag.detail
+                Escaped(finding_text(&tag.detail))
             )?;
         }
         super::table::findings(&self.findings, out)?;

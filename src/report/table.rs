@@ -206,8 +206,9 @@ pub(super) fn findings(findings: &[Problem], out: &mut impl Write) -> io::Result
             Severity::Doubt => "doubt",
             Severity::Error => "error",
         };
-        writeln!(out, "{severity}: {}: {}", finding.path, finding.cause)?;
-        writeln!(out, "  {}", finding.remedy)?;
+        let [found, remedy] = finding.lines();
+        writeln!(out, "{severity}: {found}")?;
+        writeln!(out, "  {remedy}")?;
     }
     Ok(())
 }

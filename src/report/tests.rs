@@ -139,6 +139,7 @@ fn eventful() -> SweepReport {
             repository: "team/app".parse().unwrap(),
             tag: "v5".parse().unwrap(),
             missing: vec![digest("layer")],
+            missing_more: 0,
             detail: format!("blob {} is missing", digest("layer")),
             remedy: "what a person can do",
         }],

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::words::{self, bytes, count, time};
-use crate::model::{Digest, Problem, RepoName, Severity, TagName};
+use crate::model::{Digest, Escaped, Problem, RepoName, Severity, TagName};
 use crate::plan::Grace;
 
 /// So many digits of a digest tell it from others.
@@ -113,7 +113,11 @@ impl TrashReport {
                 words::tag(tag.tag.as_str()),
                 tag.digest.hex().chars().take(DIGITS).collect(),
                 bytes(tag.bytes_alone),
-                if why.is_empty() { "not known any more".into() } else { why.join("; ") },
+                if why.is_empty() {
+                    "not known any more".into()
+                } else {
+                    Escaped(why.join("; ")).to_string()
+                },
             ]
         };
         let head = ["REPOSITORY", "TAG", "DIGEST", "HELD ALONE", "WHY REMOVED"].map(String::from);
@@ -146,8 +150,9 @@ impl TrashReport {
 
     /// What all tags of a sweep share.
     fn sweep(&self, tag: &TrashTag) -> String {
+        let sweep = Escaped(&tag.sweep);
         if tag.removed_at == Timestamp::MAX {
-            return format!("removed by {}, nobody knows when; stays until it is thrown away", tag.sweep);
+            return format!("removed by {sweep}, nobody knows when; stays until it is thrown away");
         }
         let removed = words::span(self.now.duration_since(tag.removed_at));
         let gone = if tag.gone_after <= self.now {
@@ -159,7 +164,7 @@ impl TrashReport {
                 time(tag.gone_after)
             )
         };
-        format!("removed {removed} ago by {}, {gone}", tag.sweep)
+        format!("removed {removed} ago by {sweep}, {gone}")
     }
 }
 

@@ -239,8 +239,8 @@ impl Store {
         Ok(found)
     }
 
-    /// The blobs among these whose data is not there, or not as long as it should be: one stat each.
-    /// A size of 0 is one that nobody told.
+    /// The blobs among these whose data is not there, or not as long as manifests say, then with the length that it has:
+    /// one stat each. A size of 0 is one that nobody told.
     ///
     /// # Errors
     /// [`Interrupted`] when a stop was asked for.
@@ -250,16 +250,16 @@ impl Store {
         sizes: &Sizes,
         blobs: &[Id],
         stop: &Stop,
-    ) -> Result<Vec<Id>, Interrupted> {
+    ) -> Result<Vec<(Id, Option<u64>)>, Interrupted> {
         let lost = |blob: &Id| {
             stop.check()?;
             let size = sizes.of(*blob);
             let data = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(&digests.get(*blob)));
-            let there = self
-                .io
-                .stat(&self.root, &data)
-                .is_ok_and(|data| data.kind == Kind::File && (size == 0 || data.size_bytes == size));
-            Ok((!there).then_some(*blob))
+            Ok(match self.io.stat(&self.root, &data) {
+                Ok(data) if data.kind == Kind::File && (size == 0 || data.size_bytes == size) => None,
+                Ok(data) if data.kind == Kind::File => Some((*blob, Some(data.size_bytes))),
+                Ok(_) | Err(_) => Some((*blob, None)),
+            })
         };
         let mut all = Vec::new();
         for part in blobs.chunks(PART) {

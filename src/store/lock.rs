@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::io::Dir;
 use super::reserve::{FREE_BY_HAND, is_full};
 use super::{Store, layout, mutate};
+use crate::model::{Escaped, excerpt};
 
 /// Who holds the lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct Holder {
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} on {} since {:.0}", self.pid, self.host, self.since)
+        write!(f, "process {} on {} since {:.0}", self.pid, Escaped(excerpt(&self.host)), self.since)
     }
 }
 

@@ -7,7 +7,7 @@ use super::collect::Told;
 use super::reclaim::Reclaim;
 use crate::gc::mark::Fate;
 use crate::gc::stock::{Collector, Proposal, RunError};
-use crate::model::{Code, Digest, Id, Inventory, Problem, Severity};
+use crate::model::{Code, Digest, Id, Inventory, Problem, Severity, excerpt};
 use crate::report::CollectionStatus;
 use crate::stop::Interrupted;
 use crate::store::{Pins, StoreLock};
@@ -168,8 +168,10 @@ fn beyond(
     reclaim: &Reclaim,
 ) -> Result<BTreeSet<Digest>, Told> {
     if let Some(manifest) = proposal.manifests.first() {
-        let why =
-            format!("not run: registry garbage-collect would delete {manifest:?}, which it was not asked to");
+        let why = format!(
+            "not run: registry garbage-collect would delete {:?}, which it was not asked to",
+            excerpt(manifest)
+        );
         return Err((CollectionStatus::Refused, why));
     }
     let beyond: BTreeSet<Digest> =

@@ -13,6 +13,20 @@ use crate::plan;
 use crate::stop::{Interrupted, Length};
 use crate::store::{StoreLock, WRITE_IN_PROGRESS};
 
+/// How many missing blobs of referrers are told one by one.
+const MOST_REFERRED: usize = 100;
+
+/// By repository, what kept tags need and what is missing.
+type Missing = BTreeMap<RepoName, BTreeSet<Digest>>;
+
+/// What came of a look at every tag.
+struct Checked {
+    /// The blobs that are not there, or of another size than manifests say.
+    lost: Vec<Id>,
+    broken: Vec<Broken>,
+    missing: Missing,
+}
+
 impl Sweep<'_> {
     /// Checks every kept tag, down to the data of each blob that it needs: those that are `kept`. What seems broken
     /// is looked at again before it is called so.
@@ -22,13 +36,13 @@ impl Sweep<'_> {
         inventory: &mut Inventory,
         mut kept: Vec<Id>,
     ) -> Result<Vec<Broken>, Interrupted> {
-        let (mut lost, mut broken) = self.check(inventory, &kept)?;
+        let Checked { mut lost, mut broken, missing: mut lacked } = self.check(inventory, &kept)?;
         let mut missed = missing(inventory);
-        for Broken { repository, missing, .. } in &broken {
-            missed.entry(repository.clone()).or_default().extend(missing.iter().cloned());
+        for (repository, digests) in &lacked {
+            missed.entry(repository.clone()).or_default().extend(digests.iter().cloned());
         }
         if self.show_missed(lock, inventory, &missed)? {
-            (lost, broken) = self.check(inventory, &kept)?;
+            Checked { lost, broken, missing: lacked } = self.check(inventory, &kept)?;
         }
         if !broken.is_empty() {
             // Registry 2.8 truncates a link before it writes it.
@@ -46,14 +60,21 @@ impl Sweep<'_> {
             inventory.blobs = blobs;
             inventory.problems.extend(problems);
             kept.retain(|blob| lost.binary_search(blob).is_ok());
-            let again;
-            (lost, again) = self.check(inventory, &kept)?;
+            let again = self.check(inventory, &kept)?;
+            lost = again.lost;
+            lacked.retain(|repository, _| unsure.contains(repository));
+            for (repository, digests) in again.missing {
+                lacked.entry(repository).or_default().extend(digests);
+            }
             let known: HashSet<_> = broken.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
             broken.extend(
-                again.into_iter().filter(|it| !known.contains(&(it.repository.clone(), it.tag.clone()))),
+                again
+                    .broken
+                    .into_iter()
+                    .filter(|it| !known.contains(&(it.repository.clone(), it.tag.clone()))),
             );
         }
-        self.tell_of_referrers(inventory, lost, &broken);
+        self.tell_of_referrers(inventory, lost, &lacked);
         Ok(broken)
     }
 
@@ -63,38 +84,53 @@ impl Sweep<'_> {
         inventory: &mut Inventory,
         kept: &[Id],
     ) -> Result<Vec<Broken>, Interrupted> {
-        let (lost, broken) = self.check(inventory, kept)?;
-        self.tell_of_referrers(inventory, lost, &broken);
+        let Checked { lost, broken, missing } = self.check(inventory, kept)?;
+        self.tell_of_referrers(inventory, lost, &missing);
         Ok(broken)
     }
 
-    /// Takes out of the inventory what is listed and not there or not whole, and checks the tags; says which blobs
-    /// these are.
-    fn check(&self, inventory: &mut Inventory, kept: &[Id]) -> Result<(Vec<Id>, Vec<Broken>), Interrupted> {
+    /// Takes out of the inventory what is listed and not there or not whole, and checks the tags.
+    fn check(&self, inventory: &mut Inventory, kept: &[Id]) -> Result<Checked, Interrupted> {
         self.begin("verifying the blobs of kept images", kept.len());
         let lost = self.store.lost_blobs(&inventory.digests, &inventory.sizes, kept, self.stop)?;
+        let resized = lost.iter().filter_map(|(blob, size)| Some((*blob, (*size)?))).collect();
+        let lost: Vec<Id> = lost.into_iter().map(|(blob, _)| blob).collect();
         inventory.blobs.retain(|blob| lost.binary_search(blob).is_err());
         self.stop.begin("verifying the links of kept images", Length::Unknown);
         let dead = self.store.dead_links(check::links(inventory), self.stop)?;
         let dead: Vec<Expected> = dead.into_iter().map(|place| Expected { place, link: None }).collect();
         *inventory = plan::without(std::mem::take(inventory), &dead);
-        Ok((lost, check::verify(inventory)))
+        let mut missing = Missing::new();
+        let broken = check::verify(inventory, &resized, |repository, digest| {
+            missing.entry(repository.clone()).or_default().insert(digest);
+        });
+        Ok(Checked { lost, broken, missing })
     }
 
     /// What only a referrer needs is no part of what a tag pulls, so no broken tag tells of it.
-    fn tell_of_referrers(&mut self, inventory: &Inventory, lost: Vec<Id>, broken: &[Broken]) {
+    fn tell_of_referrers(&mut self, inventory: &Inventory, lost: Vec<Id>, told: &Missing) {
         let lost = lost.into_iter().map(|blob| inventory.digest(blob));
         let lost: BTreeSet<Digest> = lost.chain(missing(inventory).into_values().flatten()).collect();
-        let told: HashSet<&Digest> = broken.iter().flat_map(|broken| &broken.missing).collect();
-        let untold = lost.into_iter().filter(|digest| !told.contains(digest)).map(|digest| Problem {
+        let told: HashSet<&Digest> = told.values().flatten().collect();
+        let problem = |path: String, cause: String| Problem {
             severity: Severity::Error,
             code: Code::Unreadable,
             repository: None,
-            path: format!("blob {digest}"),
-            cause: "a referrer of a kept image needs it, and it is not there or not whole".into(),
+            path,
+            cause,
             remedy: "push the referrer (a signature, an SBOM) again".into(),
-        });
-        self.findings.extend(untold);
+        };
+        let mut untold = lost.into_iter().filter(|digest| !told.contains(digest));
+        // One manifest can name tens of thousands.
+        self.findings.extend(untold.by_ref().take(MOST_REFERRED).map(|digest| {
+            let cause = "a referrer of a kept image needs it, and it is missing or of another size than its manifest says";
+            problem(format!("blob {digest}"), cause.into())
+        }));
+        let more = untold.count();
+        if more > 0 {
+            let cause = format!("referrers of kept images need {more} more blobs that are missing");
+            self.findings.push(problem("blobs".into(), cause));
+        }
     }
 }
 
@@ -105,7 +141,7 @@ pub(super) fn kept(inventory: &Inventory) -> Vec<Id> {
 }
 
 /// By repository, the blobs that its tagged images and their referrers name, and that are not there.
-fn missing(inventory: &Inventory) -> BTreeMap<RepoName, BTreeSet<Digest>> {
+fn missing(inventory: &Inventory) -> Missing {
     let of_one = |repository: &Repository| {
         let reached = Graph::of(repository, &inventory.manifests).closure(repository.tagged());
         let named = reached.iter().filter_map(|it| inventory.manifests.get(it)).flat_map(Manifest::blobs);

@@ -3,7 +3,7 @@
 use super::UndoError;
 use crate::config::Config;
 use crate::gc::mark;
-use crate::model::{Code, FirstSeen, Problem, Severity, Thing};
+use crate::model::{Code, FirstSeen, Problem, Severity, Thing, excerpt};
 use crate::plan::Grace;
 use crate::report::trash::{ReasonTold, TrashReport, TrashTag};
 use crate::stop::Stop;
@@ -36,7 +36,9 @@ pub fn list(config: &Config, stop: &Stop) -> Result<TrashReport, UndoError> {
                 sweep: sweep.id.clone(),
                 removed_at: sweep.removed_at,
                 gone_after: window.due(counts_from),
-                reasons: told.map(|it| ReasonTold { code: it.code.clone(), text: it.text.clone() }).collect(),
+                reasons: told
+                    .map(|it| ReasonTold { code: excerpt(&it.code), text: excerpt(&it.text) })
+                    .collect(),
                 bytes_alone: *bytes_alone,
             }
         }));

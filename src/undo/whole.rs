@@ -1,12 +1,12 @@
 //! Whether an image is all there: index, manifests, config, layers, and every link to them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::check;
 use crate::gc::mark::Graph;
 use crate::model::{Digest, Id, Inventory, LinkAge, Place, Problem, RepoName};
 use crate::stop::{Interrupted, Stop};
-use crate::store::Store;
+use crate::store::{Hash, Store};
 
 /// Looks at some repositories, sorted, and at the listings of all blobs. Tells what was not as expected.
 pub(super) fn look(
@@ -42,7 +42,7 @@ pub(super) fn lacking(
     let lacked = lacked.iter().filter_map(|digest| inventory.digests.id(digest));
     let lacked: HashSet<Id> =
         lacked.filter(|id| *id != manifest && !check::has_manifest(inventory, repository, *id)).collect();
-    let mut lacks = check::lacking(inventory, repository, manifest, &lacked);
+    let mut lacks = check::lacking(inventory, repository, manifest, &lacked, &BTreeMap::new());
     let graph = Graph::of(repository, &inventory.manifests);
     let reached = graph.extend(&mut lacked.clone(), [manifest]);
     let mut blobs: Vec<Id> = Vec::new();
@@ -65,8 +65,18 @@ pub(super) fn lacking(
     blobs.retain(|blob| inventory.has_blob(*blob));
     blobs.sort_unstable();
     blobs.dedup();
-    for blob in store.lost_blobs(&inventory.digests, &inventory.sizes, &blobs, stop)? {
-        lacks.push((blob, format!("blob {} is not there or not whole", inventory.digest(blob))));
+    for (blob, size) in store.lost_blobs(&inventory.digests, &inventory.sizes, &blobs, stop)? {
+        let digest = inventory.digest(blob);
+        match size {
+            None => lacks.push((blob, format!("blob {digest} is missing"))),
+            // Its bytes tell whether it is damaged, or the manifest claims a wrong size.
+            Some(size) => {
+                let hashes = store.hash_blobs(std::slice::from_ref(&digest), |_| stop.check())?;
+                if !matches!(hashes[..], [Hash::Right]) {
+                    lacks.push((blob, format!("blob {digest} is damaged: it has {size} bytes")));
+                }
+            }
+        }
     }
     lacks.sort_by(|a, b| a.1.cmp(&b.1));
     lacks.dedup();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{Digest, DigestError};
+use super::{Digest, DigestError, excerpt};
 
 /// A reference to something that is stored as a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Document {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not the JSON of a manifest.
-    #[error("not the JSON of a manifest: {0}")]
+    #[error("not the JSON of a manifest: {}", excerpt(.0))]
     Json(#[from] serde_json::Error),
     /// A reference is not a digest.
     #[error(transparent)]

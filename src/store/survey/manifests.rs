@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{Surveyor, layout};
 use crate::model::{
-    Digest, Document, Id, LinkState, Manifest, ManifestError, ManifestState, Manifests, Surveyed,
+    Digest, Document, Id, LinkState, MOST_CLAIMS, Manifest, ManifestError, ManifestState, Manifests, Surveyed,
 };
 use crate::stop::Interrupted;
 
@@ -64,7 +64,7 @@ impl Surveyor<'_> {
         for descriptor in document.children.iter().chain(&document.blobs) {
             if let (Some(size), Some(id)) = (descriptor.size_bytes, digests.id(&descriptor.digest)) {
                 let claims = claims.entry(id).or_default();
-                if !claims.contains(&size) {
+                if claims.len() < MOST_CLAIMS && !claims.contains(&size) {
                     claims.push(size);
                 }
             }

@@ -8,7 +8,7 @@ mod manifests;
 mod repository;
 mod uploads;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +63,7 @@ impl Store {
             blobs,
             claims,
             hidden,
+            intact: BTreeSet::new(),
             oddities,
             is_partial: only.is_some(),
         })
