@@ -193,4 +193,10 @@ pub struct Settings {
     /// The file by which `janitor health` sees that the loop is alive
     #[arg(long, env = "JANITOR_HEARTBEAT", value_name = "FILE", default_value = "/tmp/janitor-heartbeat.json", value_parser = path, help_heading = "Telling", global = true)]
     pub heartbeat: PathBuf,
+
+    /// How long doubt may keep the store from being collected before `janitor health` fails
+    ///
+    /// While anything in the store is in doubt, no manifest and no blob is removed, so the disk fills up.
+    #[arg(long, env = "DOUBT_MAX_AGE", value_name = "DURATION", default_value = "7d", value_parser = age, help_heading = "Telling")]
+    pub doubt_max_age: Duration,
 }

@@ -72,6 +72,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// The loop's sign of life.
     pub heartbeat: PathBuf,
+    /// How long doubt may keep the store from being collected before the loop counts as unhealthy.
+    pub doubt_max_age: SignedDuration,
     /// Whether blobs are deleted without a second look, which loses images. No flag and no variable sets it: it is
     /// for tests that have to see what the look is for.
     #[doc(hidden)]
@@ -266,6 +268,7 @@ impl Config {
             log_format: settings.log_format,
             log_level: settings.log_level,
             heartbeat: settings.heartbeat,
+            doubt_max_age: SignedDuration::try_from(settings.doubt_max_age).unwrap_or(SignedDuration::MAX),
             skip_second_look: false,
         })
     }

@@ -27,6 +27,18 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug)]
 pub struct Heartbeat {
     path: PathBuf,
+    /// What keeps the store from being collected, as the last sweep found it.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// What keeps the store from being collected.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Doubt {
+    pub(super) since: Timestamp,
+    pub(super) unhealthy_from: Timestamp,
+    pub(super) reason: String,
+    pub(super) hint: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +46,8 @@ pub struct Heartbeat {
 struct Sign {
     good_until: Timestamp,
     doing: Doing,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doubt: Option<Doubt>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,12 +82,24 @@ pub enum HealthError {
     /// The last sweep failed.
     #[error("the last sweep ended with exit code {0}")]
     Failing(u8),
+    /// Doubt has kept the store from being collected for longer than `DOUBT_MAX_AGE`.
+    #[error(
+        "nothing has been removed from the store since {since:.0} because of doubt: {reason}\nhint: {hint}; janitor check lists everything that is wrong"
+    )]
+    Doubt {
+        /// Since when.
+        since: Timestamp,
+        /// What is in doubt.
+        reason: String,
+        /// What a person can do.
+        hint: String,
+    },
 }
 
 impl Heartbeat {
     /// A sign of life in this file.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), doubt: None }
     }
 
     /// Renews the sign while `act` runs, for as long as `steps` grows.
@@ -118,7 +144,7 @@ impl Heartbeat {
 
     fn write(&self, good_for: Duration, doing: Doing) {
         let good_until = Timestamp::now().saturating_add(good_for).unwrap_or(Timestamp::MAX);
-        let written = serde_json::to_vec(&Sign { good_until, doing })
+        let written = serde_json::to_vec(&Sign { good_until, doing, doubt: self.doubt.clone() })
             .map_err(std::io::Error::from)
             .and_then(|sign| whole_file::replace(&self.path, &sign));
         if let Err(error) = written {
@@ -129,7 +155,8 @@ impl Heartbeat {
     /// Reads the sign: in words when the loop is well.
     ///
     /// A store that is not there yet, a lock that is held and troubles with single images are no
-    /// illness of the loop; a sweep that failed or was refused is.
+    /// illness of the loop; a sweep that failed or was refused is, and so is doubt that has kept the store from being
+    /// collected for too long.
     ///
     /// # Errors
     /// [`HealthError`].
@@ -142,9 +169,16 @@ impl Heartbeat {
         if sign.good_until < Timestamp::now() {
             return Err(HealthError::Late(sign.good_until));
         }
+        if let Doing::Waiting { last_exit_code: code @ (1 | 2 | 12) } = sign.doing {
+            return Err(HealthError::Failing(code));
+        }
+        if let Some(Doubt { since, reason, hint, .. }) =
+            sign.doubt.filter(|doubt| doubt.unhealthy_from <= Timestamp::now())
+        {
+            return Err(HealthError::Doubt { since, reason, hint });
+        }
         match sign.doing {
             Doing::Sweeping => Ok("sweeping"),
-            Doing::Waiting { last_exit_code: code @ (1 | 2 | 12) } => Err(HealthError::Failing(code)),
             Doing::Waiting { .. } => Ok("waiting for the next sweep"),
         }
     }
@@ -202,6 +236,26 @@ mod tests {
         }
         heartbeat.asleep(12, Duration::ZERO);
         assert!(matches!(heartbeat.check(), Err(HealthError::Failing(12))));
+        let mut heartbeat = heartbeat;
+        let doubt = |unhealthy_from| Doubt {
+            since: Timestamp::UNIX_EPOCH,
+            unhealthy_from,
+            reason: "a/path: the link is empty".into(),
+            hint: "push it again".into(),
+        };
+        heartbeat.doubt = Some(doubt(Timestamp::MAX));
+        heartbeat.asleep(3, Duration::ZERO);
+        assert!(heartbeat.check().is_ok(), "not yet");
+        heartbeat.doubt = Some(doubt(Timestamp::UNIX_EPOCH));
+        heartbeat.asleep(3, Duration::ZERO);
+        let told = heartbeat.check().unwrap_err().to_string();
+        let expected = "nothing has been removed from the store since 1970-01-01T00:00:00Z because of doubt: a/path: the link is empty\nhint: push it again; ";
+        assert!(told.starts_with(expected), "{told}");
+        assert_eq!(heartbeat.while_moving(|| 0, || 7), 7);
+        assert!(matches!(heartbeat.check(), Err(HealthError::Doubt { .. })), "also while it sweeps");
+        heartbeat.doubt = None;
+        heartbeat.asleep(0, Duration::ZERO);
+        assert!(heartbeat.check().is_ok());
         std::fs::write(
             dir.path().join("heartbeat"),
             r#"{"good_until":"2001-01-01T00:00:00Z","doing":"sweeping"}"#,

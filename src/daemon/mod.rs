@@ -7,10 +7,15 @@ mod signals;
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 pub use heartbeat::{HealthError, Heartbeat};
 pub use signals::listen;
 
+use heartbeat::Doubt;
+
 use crate::config::Config;
+use crate::model::{Problem, Severity};
 use crate::report::{self, SweepReport};
 use crate::stop::{Interrupted, Stop};
 use crate::store::LockError;
@@ -28,7 +33,7 @@ pub fn run(
     stop: &Stop,
     mut tell: impl FnMut(Result<&SweepReport, &SweepError>),
 ) -> Result<(), Interrupted> {
-    let heartbeat = Heartbeat::new(&config.heartbeat);
+    let mut heartbeat = Heartbeat::new(&config.heartbeat);
     tracing::info!(
         "{}, every {}, in {}",
         config.policy,
@@ -48,6 +53,10 @@ pub fn run(
             Err(error) => tracing::error!("no sweep: {error}"),
         }
         tell(swept.as_ref());
+        // A sweep without a report says nothing about it.
+        if let Ok(report) = &swept {
+            heartbeat.doubt = doubt(report, config);
+        }
         let exit_code = match swept {
             Ok(report) => report.exit_code,
             Err(SweepError::Interrupted(interrupted)) => return Err(interrupted),
@@ -59,4 +68,20 @@ pub fn run(
         tracing::info!("next sweep in {}", humantime::format_duration(seconds));
         stop.wait(wait)?;
     }
+}
+
+/// What keeps the store from being collected, for whoever asks how the loop is.
+fn doubt(report: &SweepReport, config: &Config) -> Option<Doubt> {
+    let since = report.in_doubt_since?;
+    let mut doubts = report.findings.iter().filter(|it| it.severity >= Severity::Doubt);
+    let [mut reason, hint] = doubts.next().map_or_else(
+        || ["see the findings of the last sweep", "run janitor check"].map(String::from),
+        Problem::lines,
+    );
+    let more = doubts.count();
+    if more > 0 {
+        reason = format!("{reason} (and {more} more)");
+    }
+    let unhealthy_from = since.saturating_add(config.doubt_max_age).unwrap_or(Timestamp::MAX);
+    Some(Doubt { since, unhealthy_from, reason, hint })
 }

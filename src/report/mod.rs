@@ -45,6 +45,9 @@ pub struct SweepReport {
     pub repositories: Vec<RepositoryReport>,
     /// How the blobs fared.
     pub collection: CollectionReport,
+    /// Since when sweeps have collected nothing because of doubt; absent when this one was not in doubt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_doubt_since: Option<Timestamp>,
     /// What is held for undo; absent while `UNDO_WINDOW` is zero and nothing is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undo: Option<UndoReport>,

@@ -141,7 +141,11 @@ fn totals(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {
     }
     undo(report, out)?;
     let detail = report.collection.detail.replace('\n', "\n           ");
-    writeln!(out, "collector  {detail}")
+    writeln!(out, "collector  {detail}")?;
+    if let Some(since) = report.in_doubt_since {
+        writeln!(out, "           nothing has been collected since {} because of doubt", time(since))?;
+    }
+    Ok(())
 }
 
 fn undo(report: &SweepReport, out: &mut impl Write) -> io::Result<()> {

@@ -127,6 +127,7 @@ fn eventful() -> SweepReport {
                 ],
             ),
         ],
+        in_doubt_since: None,
         undo: None,
         collection: CollectionReport {
             engine: "registry",

@@ -23,6 +23,7 @@
 //!   trash/undo/<sweep>/repositories/<name>/…         removed tags that can be brought back
 //!   trash/undo/<sweep>/removed.json, reasons.json    when, and why
 //!   trash/condemned/<sweep>/…                        a second look was taken, is being deleted
+//!   trash/condemned/doubt.json           since when doubt keeps the store from being collected
 //!   trash/mended/<run>/blobs/…                       damaged bytes that a repair moved aside
 //! ```
 
@@ -80,6 +81,8 @@ pub(super) const REASONS: &str = "reasons.json";
 /// Below [`JANITOR`].
 pub(super) const CONDEMNED: &str = "trash/condemned";
 
+/// Below [`CONDEMNED`], a file among directories: since when doubt keeps the store from being collected.
+pub(super) const DOUBT: &str = "doubt.json";
 /// A blob's bytes, in its directory.
 pub(super) const DATA: &str = "data";
 /// A link's digest, in its directory.

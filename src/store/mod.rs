@@ -7,6 +7,7 @@ mod blobs;
 mod busy;
 mod canary;
 mod clock;
+mod doubt;
 mod each;
 mod first_seen;
 mod hash;

@@ -11,7 +11,7 @@
 
 use std::io;
 
-use super::io::Kind;
+use super::io::{Entry, Kind};
 use super::{Back, Store, StoreLock, layout};
 use crate::model::{Code, Place, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
@@ -27,6 +27,8 @@ pub struct Leftovers {
     pub superseded: Vec<Place>,
     /// Somebody had removed the directory that it was in; it was deleted.
     pub removed: Vec<Place>,
+    /// Whether it was written down since when doubt keeps the store from being collected.
+    pub has_doubt_record: bool,
     /// What could not be dealt with.
     pub problems: Vec<Problem>,
 }
@@ -80,7 +82,7 @@ impl Store {
                 left.problems.extend(done.err().map(|error| failed(&sweep, &error)));
             }
         }
-        self.delete_condemned(lock, &mut left.problems, stop)?;
+        left.has_doubt_record = self.delete_condemned(lock, &mut left.problems, stop)?;
         Ok(left)
     }
 
@@ -100,19 +102,22 @@ impl Store {
         listed.map_or(0, |entries| entries.len())
     }
 
+    /// Deletes what was condemned. Says whether there is a record of doubt beside it.
     pub(super) fn delete_condemned(
         &self,
         lock: &StoreLock,
         problems: &mut Vec<Problem>,
         stop: &Stop,
-    ) -> Result<(), Interrupted> {
-        for sweep in self.trash_entries(lock, layout::CONDEMNED, problems) {
+    ) -> Result<bool, Interrupted> {
+        let entries = self.trash_list(lock, layout::CONDEMNED, problems);
+        let has_doubt_record = entries.iter().any(|it| it.kind == Kind::File && it.name == layout::DOUBT);
+        for Entry { name: sweep, .. } in entries.into_iter().filter(|entry| entry.kind == Kind::Dir) {
             stop.check()?;
             let path = format!("{}/{sweep}", layout::CONDEMNED);
             let emptied = self.empty_trash(lock, &path, problems, stop)?;
             problems.extend(emptied.err().map(|error| failed(&path, &error)));
         }
-        Ok(())
+        Ok(has_doubt_record)
     }
 
     /// Deletes one condemned batch. What it hides goes first, since the lists of that go with it.
@@ -140,11 +145,14 @@ impl Store {
     }
 
     fn trash_entries(&self, lock: &StoreLock, path: &str, problems: &mut Vec<Problem>) -> Vec<String> {
+        let entries = self.trash_list(lock, path, problems).into_iter();
+        entries.filter(|entry| entry.kind == Kind::Dir).map(|entry| entry.name).collect()
+    }
+
+    fn trash_list(&self, lock: &StoreLock, path: &str, problems: &mut Vec<Problem>) -> Vec<Entry> {
         let listed = self.io.open_dir(&lock.dir, path).and_then(|dir| self.io.list(&dir));
         match listed {
-            Ok(entries) => {
-                entries.into_iter().filter(|entry| entry.kind == Kind::Dir).map(|entry| entry.name).collect()
-            }
+            Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
                 problems.push(failed(path, &error));

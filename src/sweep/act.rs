@@ -143,6 +143,7 @@ impl Sweep<'_> {
         let released = if is_plausible { reclaim.not_kept.0 } else { self.told_blobs };
         self.remember(lock, least, released);
         let collected = self.collect(lock, &mut inventory, &mut reclaim)?;
+        self.note_doubt(lock, reclaim.in_doubt);
         self.lap("collect");
         empty.retain(|(name, _)| is_trash_emptied && is_empty(&inventory, name));
         self.remove_repositories(lock, &inventory, &empty, &mut outcomes)?;

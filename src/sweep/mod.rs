@@ -10,6 +10,7 @@
 mod act;
 mod audit;
 mod collect;
+mod doubt;
 mod empty;
 mod engine;
 mod first_seen;
@@ -203,6 +204,10 @@ struct Sweep<'a> {
     hides_unlisted: bool,
     /// Whether something is in the trash that should have been put back or deleted.
     trash_in_doubt: bool,
+    /// Whether an earlier sweep wrote down since when doubt keeps the store from being collected.
+    has_doubt_record: bool,
+    /// Since when it does, after this sweep.
+    in_doubt_since: Option<Timestamp>,
     hollow: Hollow,
     /// What came of asking the registries, once they were asked.
     probed: OnceCell<Option<(CollectionStatus, String)>>,
@@ -244,6 +249,8 @@ impl<'a> Sweep<'a> {
             is_refused: false,
             hides_unlisted: false,
             trash_in_doubt: false,
+            has_doubt_record: false,
+            in_doubt_since: None,
             hollow: Hollow::default(),
             probed: OnceCell::new(),
             held_until: None,
@@ -300,6 +307,7 @@ impl<'a> Sweep<'a> {
         }
         // While the trash holds what it should not, nothing more is put there but tags.
         self.trash_in_doubt = !left.problems.is_empty();
+        self.has_doubt_record = left.has_doubt_record;
         self.findings.extend(left.problems);
         self.lap("tidy up");
         Ok(())

@@ -203,6 +203,7 @@ impl Outcomes {
             totals,
             repositories,
             collection: collected.report,
+            in_doubt_since: sweep.in_doubt_since,
             undo,
             broken,
             findings,

@@ -73,6 +73,7 @@ impl Settings {
             log_format: LogFormat::Text,
             log_level: LogLevel::Error,
             heartbeat: store.join("unused"),
+            doubt_max_age: jiff::SignedDuration::from_hours(7 * 24),
             skip_second_look: false,
         }
     }

@@ -126,6 +126,7 @@ fn without_second_look(registry: &Registry, grace: Duration, settle: Duration, k
         log_format: LogFormat::Text,
         log_level: LogLevel::Error,
         heartbeat: registry.scratch().join("heartbeat.json"),
+        doubt_max_age: jiff::SignedDuration::from_hours(7 * 24),
         skip_second_look: true,
     }
 }

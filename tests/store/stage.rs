@@ -128,6 +128,7 @@ impl Stage {
             log_format: LogFormat::Text,
             log_level: LogLevel::Error,
             heartbeat: self.root().join("unused"),
+            doubt_max_age: jiff::SignedDuration::from_hours(7 * 24),
             skip_second_look: false,
         }
     }

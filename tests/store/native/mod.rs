@@ -5,6 +5,7 @@
 
 mod copies;
 mod crashes;
+mod doubt;
 mod errors;
 mod lists;
 mod oddities;
