@@ -52,17 +52,20 @@ pub struct Settings {
     #[arg(long, env = "GC_GRACE", value_name = "DURATION", default_value = "1h", value_parser = age, help_heading = "Retention")]
     pub gc_grace: Duration,
 
-    /// Most that one sweep may remove, in percent of the store's tags, and of its blobs that no tag held
+    /// Most that one sweep may remove unconfirmed, in percent of the store's tags, and of its blobs that no tag held
     ///
-    /// A sweep that would remove more removes nothing, ends with exit code 12, and tells how to confirm
-    /// it. Only from 20 tags, or blobs, upward; 100 turns this off.
+    /// A sweep that would remove more removes nothing, exits with code 12, and prints how to confirm it. This concerns
+    /// the first sweep of a store, and the first after a setting was changed to one that removes more. Otherwise, only
+    /// what the last sweep kept counts, so pushes never make a sweep ask. Only from 20 tags, or blobs, upward; 100
+    /// turns this off.
     #[arg(long, env = "MAX_REMOVE_PERCENT", value_name = "PERCENT", default_value = "50", value_parser = percent, help_heading = "Retention")]
     pub max_remove_percent: u8,
 
-    /// Go on in a store that has lost most of its repositories, tags or blobs since the last sweep
+    /// Go on in a store that has lost repositories, tags or blobs since the last sweep
     ///
-    /// A storage that is mounted in part looks like that, so such a sweep removes nothing and ends with
-    /// exit code 12. Meant for one sweep, after somebody has deleted so much.
+    /// A storage that is mounted in part looks like that. A sweep of a store that has lost most of its content removes
+    /// nothing and exits with code 12; one of a store where tags of some repositories are missing removes no manifest
+    /// and no blob, for 7 days at most. Meant for one sweep, after somebody has deleted so much.
     #[arg(long, env = "JANITOR_ACCEPT_LOSSES", value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = switch(), help_heading = "Retention")]
     pub accept_losses: bool,
 

@@ -18,8 +18,8 @@ use crate::config::Config;
 use crate::model::{Problem, Severity};
 use crate::report::{self, SweepReport};
 use crate::stop::{Interrupted, Stop};
-use crate::store::LockError;
-use crate::sweep::{SweepError, sweep};
+use crate::store::{LockError, SeenEmpty};
+use crate::sweep::{SweepError, sweep_again};
 
 /// Sweeps until a stop is asked for. `tell` is shown every report, and why there is none.
 ///
@@ -40,9 +40,10 @@ pub fn run(
         humantime::format_duration(config.interval),
         config.data_dir.display()
     );
+    let mut seen = SeenEmpty::default();
     loop {
         let started = Instant::now();
-        let swept = heartbeat.while_moving(|| stop.ticks(), || sweep(config, stop));
+        let swept = heartbeat.while_moving(|| stop.ticks(), || sweep_again(config, stop, &mut seen));
         stop.rest();
         match &swept {
             Ok(report) => report::log::log(report),

@@ -65,7 +65,7 @@ pub struct KnownRepository {
     /// Its tags, sorted by [`KnownTag::name`].
     #[serde(serialize_with = "write_tags", deserialize_with = "read_tags")]
     pub tags: Vec<KnownTag>,
-    /// Since when all of these tags are gone without the janitor's doing.
+    /// Since when half of these tags or more are gone without the janitor's doing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_since: Option<Timestamp>,
 }

@@ -69,8 +69,8 @@ pub enum Code {
     NoFirstSeen,
     /// Most of what the last sweep left is gone.
     StoreShrank,
-    /// All tags of a repository are gone without the janitor's doing.
-    RepositoryMissing,
+    /// A repository, or most of its tags, is gone without the janitor's doing.
+    TagsMissing,
     /// Blobs were collected beside pushes.
     NotQuiet,
     /// What the trash holds for undo cannot be brought back.
@@ -104,7 +104,7 @@ impl Code {
             Self::TimeBehind => "time-behind",
             Self::NoFirstSeen => "no-first-seen",
             Self::StoreShrank => "store-shrank",
-            Self::RepositoryMissing => "repository-missing",
+            Self::TagsMissing => "tags-missing",
             Self::NotQuiet => "not-quiet",
             Self::Undo => "undo",
             Self::Collector => "collector",

@@ -14,7 +14,7 @@ use crate::policy::{Reason, Verdict};
 /// name.
 ///
 /// `before` is what the last sweep remembered, if it did; `missed` are those of its repositories, by position, whose
-/// tags are all gone and which are still waited for, and since when.
+/// tags are gone and still waited for, and since when.
 pub fn known(
     inventory: &Inventory,
     verdicts: &[Vec<Verdict>],
@@ -24,7 +24,17 @@ pub fn known(
     let mut needs = Needs::of(inventory);
     let waited_for = |(at, since): &(usize, Timestamp)| {
         let repository = before.and_then(|before| before.get(*at))?;
-        Some(KnownRepository { missed_since: Some(*since), ..repository.clone() })
+        let mut tags = repository.tags.clone();
+        if let Some(at) = inventory.position(&repository.name) {
+            // What this sweep removes is not waited for.
+            let now = inventory.repositories[at].tags.iter().zip(&verdicts[at]);
+            let going: HashSet<u32> = now
+                .filter(|(_, verdict)| !verdict.keep)
+                .map(|(tag, _)| KnownTag::hash(tag.name.as_str()))
+                .collect();
+            tags.retain(|tag| !going.contains(&tag.name));
+        }
+        Some(KnownRepository { tags, missed_since: Some(*since), ..repository.clone() })
     };
     let mut known: Vec<KnownRepository> = missed.iter().filter_map(waited_for).collect();
     let waited_for = known.len();

@@ -6,10 +6,10 @@ use super::TINY;
 use super::known::Needs;
 use crate::model::{Counts, Id, Inventory, KnownRepository, KnownTag, Revision, TagState};
 
-/// How long a repository whose tags are gone is waited for.
+/// How long tags that are gone are waited for.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How much of what the last sweep left is still there.
+/// How much of what the last sweep left is still there, without what is waited for already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remains {
     /// How many tags it left, without those that were deleted over the registry's API since.
@@ -20,8 +20,8 @@ pub struct Remains {
     pub needs: usize,
     /// How many of these are still needed.
     pub needs_there: usize,
-    /// The repositories, by position, none of whose tags is there any more.
-    pub missed: Vec<usize>,
+    /// The repositories, by position, that have lost half of their tags or more, and how many these are.
+    pub missed: Vec<(usize, usize)>,
 }
 
 impl Remains {
@@ -56,6 +56,7 @@ impl Remains {
             let until = hollow.partition_point(|it| it.0 <= hollow_at);
             let hollow = &hollow[from..until];
             let (mut there, mut deleted) = (0, 0);
+            let (mut needs_then, mut needs_now) = (0, 0);
             let mut lost: Vec<u16> = Vec::new();
             for tag in &earlier.tags {
                 let same_name = now.partition_point(|it| it.name < tag.name);
@@ -63,8 +64,8 @@ impl Remains {
                     Some(it) => {
                         there += 1;
                         if it.manifest == tag.manifest {
-                            remains.needs += usize::from(tag.needs);
-                            remains.needs_there += usize::from(it.needs.min(tag.needs));
+                            needs_then += usize::from(tag.needs);
+                            needs_now += usize::from(it.needs.min(tag.needs));
                         }
                     }
                     None if hollow.binary_search(&(hollow_at, tag.manifest)).is_ok() => deleted += 1,
@@ -77,11 +78,18 @@ impl Remains {
             lost.sort_unstable();
             lost.truncate(lost.len() - others);
             deleted += others;
-            remains.needs += lost.into_iter().map(usize::from).sum::<usize>();
-            remains.tags += all - deleted;
-            remains.tags_there += there;
-            if there == 0 && deleted < all {
-                remains.missed.push(at);
+            needs_then += lost.into_iter().map(usize::from).sum::<usize>();
+            let gone = all - deleted - there;
+            let is_missed = gone > 0 && gone * 2 >= all - deleted;
+            if is_missed {
+                remains.missed.push((at, gone));
+            }
+            // What is waited for already holds every blob, and must not refuse sweeps as well.
+            if !is_missed || earlier.missed_since.is_none() {
+                remains.tags += all - deleted;
+                remains.tags_there += there;
+                remains.needs += needs_then;
+                remains.needs_there += needs_now;
             }
         }
         remains
@@ -102,7 +110,7 @@ fn prefix(inventory: &Inventory, manifest: Id) -> u16 {
     KnownTag::prefix(&inventory.digest(manifest))
 }
 
-/// What becomes of repositories whose tags are all gone.
+/// What becomes of repositories whose tags are gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missed {
     /// Waited for, by position, and since when.
@@ -113,9 +121,9 @@ pub struct Missed {
 
 impl Missed {
     /// Decides on repositories that are missed now.
-    pub fn of(known: &[KnownRepository], missed: &[usize], now: Timestamp) -> Self {
+    pub fn of(known: &[KnownRepository], missed: &[(usize, usize)], now: Timestamp) -> Self {
         let mut decided = Self::default();
-        for at in missed {
+        for (at, _) in missed {
             let since = known[*at].missed_since.unwrap_or(now);
             let is_over = now.duration_since(since) >= PATIENCE;
             let list = if is_over { &mut decided.given_up } else { &mut decided.waited_for };

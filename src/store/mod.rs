@@ -3,6 +3,7 @@
 mod ages;
 mod attributes;
 mod batch;
+mod birth;
 mod blobs;
 mod busy;
 mod canary;
@@ -47,6 +48,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 pub use ages::{BlobAges, PART};
 pub use batch::{Back, Batch, Taken};
+pub use birth::SeenEmpty;
 pub use clock::StorageClock;
 pub use hash::Hash;
 pub use hide::{Done, Hid};

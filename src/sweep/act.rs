@@ -131,7 +131,7 @@ impl Sweep<'_> {
         is_trash_emptied: bool,
     ) -> Result<SweepReport, SweepError> {
         let Halfway { mut outcomes, mut least, mut empty, going, has_doubts } = half;
-        let has_doubts = self.notice_what_went_away(&inventory) || has_doubts;
+        let has_doubts = self.notice_what_went_away(&inventory)? || has_doubts;
         let mut reclaim = Reclaim::plan(&mut self, &mut inventory, &going, has_doubts)?;
         drop(going);
         self.report_garbage_ahead();

@@ -76,7 +76,8 @@ impl Sweep<'_> {
         };
     }
 
-    const fn rules(&self) -> Rules {
+    /// The settings that decide what this sweep removes.
+    pub(super) const fn rules(&self) -> Rules {
         Rules {
             keep_last: self.config.policy.keep_last,
             trust_equal_push_times: self.config.policy.trust_equal_push_times,

@@ -38,7 +38,7 @@ impl Sweep<'_> {
 
     /// Finds them among those that no tag names: one stat for each. The registry's delete takes the
     /// tags of a manifest with it.
-    fn hollow_revisions(&mut self, inventory: &Inventory) -> Result<Vec<Revision>, Interrupted> {
+    pub(super) fn hollow_revisions(&mut self, inventory: &Inventory) -> Result<Vec<Revision>, Interrupted> {
         let untagged = (0..).zip(&inventory.repositories).flat_map(|(at, repository)| {
             let tagged: HashSet<Id> = repository.tagged().collect();
             let untagged = repository.revisions.iter().copied().filter(move |it| !tagged.contains(it));

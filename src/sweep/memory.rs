@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Sweep;
 use crate::model::{Code, Counts, Inventory, Known, KnownRepository, Problem, Severity};
 use crate::plan::{self, Missed, Remains};
+use crate::stop::Interrupted;
 use crate::store::{Memory, StoreLock, is_full, path_of_repository};
 
 /// The switch that confirms.
@@ -48,7 +49,7 @@ impl Sweep<'_> {
         match self.store.remembered() {
             Ok(memory) => {
                 self.told_blobs = memory.as_ref().map_or(0, |memory| memory.held_blobs);
-                self.memory = memory;
+                self.memory = memory.or_else(|| self.is_new.then(|| self.memory_of_nothing()));
             }
             Err(error) if is_damaged(&error) => self.findings.push(unknown(
                 Severity::Note,
@@ -73,6 +74,13 @@ impl Sweep<'_> {
             }
         }
         None
+    }
+
+    /// What a sweep would have remembered before there was a store.
+    fn memory_of_nothing(&self) -> Memory {
+        let known = Known { rules: self.rules(), blobs_judged: true, repositories: Vec::new() };
+        let left = Counts { repositories: 0, tags: 0, blobs: 0 };
+        Memory { sweep: self.id.clone(), at: self.started_at, left, held_blobs: 0, known: Some(known) }
     }
 
     /// What the last sweep remembered of repositories and tags; `None` when that is not known.
@@ -102,53 +110,61 @@ impl Sweep<'_> {
         })
     }
 
-    /// Reports the repositories whose tags are all gone. Returns those that are still waited for; while there are
-    /// any, nothing that only they may need is removed.
+    /// Reports the repositories whose tags are gone. Returns those that are still waited for, and a doubt about each
+    /// of them: while there is any, nothing that only they may need is removed.
     pub(super) fn missed(&mut self, inventory: &Inventory, remains: &Remains) -> (Waiting, Vec<Problem>) {
-        let now = self.clock.now();
         let known = self.known_before().map_or(&[][..], |known| &known.repositories);
-        let mut missed = Missed::of(known, &remains.missed, now);
+        let mut missed = Missed::of(known, &remains.missed, self.clock.now());
         if inventory.in_doubt() {
-            // It may be there and not be seen.
+            // They may be there and not be seen.
             missed.waited_for.append(&mut missed.given_up);
             missed.waited_for.sort_unstable();
         }
+        let tell = |(at, since): (usize, Timestamp), severity, cause: &str, remedy: String| {
+            let gone = remains.missed.iter().find(|(missed, _)| *missed == at).map_or(0, |(_, gone)| *gone);
+            let known = &known[at];
+            let what =
+                if inventory.position(&known.name).is_some() { "" } else { "the repository is gone: " };
+            Problem {
+                severity,
+                code: Code::TagsMissing,
+                repository: Some(known.name.clone()),
+                path: path_of_repository(&known.name),
+                cause: format!(
+                    "{what}{gone} of {} tags are missing since {since:.0}, and {cause}",
+                    known.tags.len()
+                ),
+                remedy,
+            }
+        };
         let mut told = Vec::new();
         if self.config.guards.accept_losses {
             missed.given_up.clear();
-            told.extend(missed.waited_for.drain(..).map(|(at, since)| {
-                missing(Severity::Note, inventory, &known[at], since, "that was accepted", "nothing")
-            }));
+            let accepted = missed.waited_for.drain(..);
+            told.extend(accepted.map(|it| tell(it, Severity::Note, "that was accepted", "nothing".into())));
         }
-        told.extend(missed.given_up.into_iter().map(|(at, since)| {
-            let cause =
-                "the janitor has waited 7 days for it and goes on without it, so its blobs may be removed now";
-            missing(Severity::Warning, inventory, &known[at], since, cause, "push its images again if they are needed")
+        told.extend(missed.given_up.drain(..).map(|it| {
+            let cause = "the janitor has waited 7 days for them: their blobs may be removed from now on";
+            tell(it, Severity::Warning, cause, "push the images again if they are needed".into())
         }));
-        let until = |since| {
-            format!(
+        let mut doubts: Vec<Problem> = Vec::new();
+        for (at, since) in missed.waited_for.iter().take(MISSED_TOLD) {
+            let cause = "the janitor did not remove them. A storage that is mounted or restored in part looks like this, so no manifest and no blob is removed";
+            let remedy = format!(
                 "mount or restore the storage whole; if somebody deleted them on purpose, {}, or wait until {:.0}",
                 plan::confirm(ACCEPT_LOSSES),
-                Missed::until(since)
-            )
-        };
-        let cause = "the janitor did not remove them. A storage that is mounted or restored in part looks like this, so no manifest and no blob is removed";
-        let waiting = missed.waited_for.iter().take(MISSED_TOLD).map(|(at, since)| {
-            missing(Severity::Doubt, inventory, &known[*at], *since, cause, &until(*since))
-        });
-        let mut doubts: Vec<Problem> = waiting.collect();
-        let others = missed.waited_for.len().saturating_sub(MISSED_TOLD);
-        if others > 0 {
-            let names = missed.waited_for[MISSED_TOLD..].iter().map(|(at, _)| known[*at].name.as_str());
+                Missed::until(*since)
+            );
+            doubts.push(tell((*at, *since), Severity::Doubt, cause, remedy));
+        }
+        if let Some(others) = missed.waited_for.get(MISSED_TOLD..).filter(|others| !others.is_empty()) {
+            let names: Vec<&str> = others.iter().map(|(at, _)| known[*at].name.as_str()).collect();
             doubts.push(Problem {
                 severity: Severity::Doubt,
-                code: Code::RepositoryMissing,
+                code: Code::TagsMissing,
                 repository: None,
                 path: "docker/registry/v2/repositories".into(),
-                cause: format!(
-                    "all tags of {others} more repositories are gone: {}",
-                    names.collect::<Vec<_>>().join(", ")
-                ),
+                cause: format!("tags of {} more repositories are missing: {}", names.len(), names.join(", ")),
                 remedy: "as for the others".into(),
             });
         }
@@ -156,23 +172,31 @@ impl Sweep<'_> {
         (missed.waited_for, doubts)
     }
 
-    /// Notices what went away since this sweep first looked. Returns whether a repository has lost all of its tags:
-    /// then no blob goes, and the next sweep decides.
-    pub(super) fn notice_what_went_away(&mut self, inventory: &Inventory) -> bool {
-        let known = &self.known.repositories;
-        let there: Vec<KnownRepository> =
-            known.iter().filter(|it| it.missed_since.is_none()).cloned().collect();
-        self.meanwhile = Remains::of(&there, inventory, &[]);
-        let gone = self.meanwhile.missed.iter().take(MISSED_TOLD);
-        self.findings.extend(gone.map(|at| Problem {
+    /// Notices what went away since this sweep first looked. Returns whether the tags of a repository did: then no
+    /// blob goes, and the next sweep decides.
+    pub(super) fn notice_what_went_away(&mut self, inventory: &Inventory) -> Result<bool, Interrupted> {
+        let kept = self.known.repositories.iter().filter(|it| it.missed_since.is_none());
+        let kept: Vec<KnownRepository> = kept.cloned().collect();
+        self.meanwhile = Remains::of(&kept, inventory, &[]);
+        if self.meanwhile.missed.is_empty() {
+            return Ok(false);
+        }
+        // They may have been deleted over the registry's API.
+        let hollow = self.hollow_revisions(inventory)?;
+        self.meanwhile = Remains::of(&kept, inventory, &hollow);
+        let missed = self.meanwhile.missed.iter().take(MISSED_TOLD);
+        self.findings.extend(missed.map(|(at, gone)| Problem {
             severity: Severity::Warning,
-            code: Code::RepositoryMissing,
-            repository: Some(there[*at].name.clone()),
-            path: path_of_repository(&there[*at].name),
-            cause: "all of its tags went away while the sweep ran, so this sweep removes no blob".into(),
+            code: Code::TagsMissing,
+            repository: Some(kept[*at].name.clone()),
+            path: path_of_repository(&kept[*at].name),
+            cause: format!(
+                "{gone} of {} tags went away while the sweep ran, so this sweep removes no blob",
+                kept[*at].tags.len()
+            ),
             remedy: "nothing, if somebody deleted them; the next sweep looks again".into(),
         }));
-        !self.meanwhile.missed.is_empty()
+        Ok(!self.meanwhile.missed.is_empty())
     }
 
     /// Writes down what is left, or will be whatever happens, unless that is known already.
@@ -201,30 +225,6 @@ impl Sweep<'_> {
                 self.findings.push(problem);
             }
         }
-    }
-}
-
-/// What is told of a repository whose tags are all gone.
-fn missing(
-    severity: Severity,
-    inventory: &Inventory,
-    known: &KnownRepository,
-    since: Timestamp,
-    cause: &str,
-    remedy: &str,
-) -> Problem {
-    let is_there = inventory.position(&known.name).is_some();
-    let what = if is_there { "its tags are gone" } else { "it is gone with its tags" };
-    Problem {
-        severity,
-        code: Code::RepositoryMissing,
-        repository: Some(known.name.clone()),
-        path: path_of_repository(&known.name),
-        cause: format!(
-            "{what} ({} at the last sweep that saw them; missed since {since:.0}), and {cause}",
-            known.tags.len()
-        ),
-        remedy: remedy.into(),
     }
 }
 

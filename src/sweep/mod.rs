@@ -43,7 +43,7 @@ use crate::plan::{Grace, Remains};
 use crate::policy::{OddTimes, Verdict};
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Length, Stop};
-use crate::store::{LockError, Memory, OpenError, OwnTouches, StorageClock, Store, StoreLock};
+use crate::store::{LockError, Memory, OpenError, OwnTouches, SeenEmpty, StorageClock, Store, StoreLock};
 use engine::Engine;
 use hollow::Hollow;
 use laps::Laps;
@@ -97,18 +97,46 @@ pub fn sweep(config: &Config, stop: &Stop) -> Result<SweepReport, SweepError> {
     sweep_store(&store, config, stop)
 }
 
+/// Makes one of several sweeps, which know of a store that was not there before.
+///
+/// # Errors
+/// As [`sweep`].
+pub fn sweep_again(config: &Config, stop: &Stop, seen: &mut SeenEmpty) -> Result<SweepReport, SweepError> {
+    let store = match Store::open(&config.data_dir, config.jobs, None) {
+        Ok(store) => store,
+        Err(error) => {
+            seen.look(&config.data_dir, &error);
+            return Err(error.into());
+        }
+    };
+    let swept = sweep_store_of(&store, config, stop, seen.has_become(&store));
+    if swept.is_ok() {
+        seen.forget();
+    }
+    swept
+}
+
 /// Makes one sweep, or one audit, of a store that is open already.
 ///
 /// # Errors
 /// As [`sweep`].
 pub fn sweep_store(store: &Store, config: &Config, stop: &Stop) -> Result<SweepReport, SweepError> {
+    sweep_store_of(store, config, stop, false)
+}
+
+fn sweep_store_of(
+    store: &Store,
+    config: &Config,
+    stop: &Stop,
+    is_new: bool,
+) -> Result<SweepReport, SweepError> {
     let engine = Engine::prepare(config, store);
     if let Engine::Elsewhere(why) = engine {
         return Err(SweepError::Refused(why));
     }
     if config.dry_run {
         let clock = StorageClock::of_host();
-        return Sweep::new(store, config, stop, clock, engine).audit();
+        return Sweep { is_new, ..Sweep::new(store, config, stop, clock, engine) }.audit();
     }
     if config.grace.is_zero() || config.settle.is_zero() {
         tracing::warn!("with GC_GRACE=0s or GC_SETTLE=0s, nothing protects pushes that are under way");
@@ -116,7 +144,7 @@ pub fn sweep_store(store: &Store, config: &Config, stop: &Stop) -> Result<SweepR
     let wait = if config.run_once { config.lock_wait } else { Duration::ZERO };
     let lock = take_lock(store, wait, stop)?;
     let clock = store.clock(&lock).map_err(SweepError::Clock)?;
-    Sweep::new(store, config, stop, clock, engine).act(&lock)
+    Sweep { is_new, ..Sweep::new(store, config, stop, clock, engine) }.act(&lock)
 }
 
 /// The name of what begins at a time, for the trash.
@@ -182,6 +210,8 @@ struct Sweep<'a> {
     findings: Vec<Problem>,
     /// What this sweep has changed itself.
     own_touches: OwnTouches,
+    /// Whether the store came into being since the janitor runs.
+    is_new: bool,
     /// What is written down of what the last sweep, or this one, leaves.
     memory: Option<Memory>,
     /// When things whose times cannot be true were first seen.
@@ -239,6 +269,7 @@ impl<'a> Sweep<'a> {
             started_at,
             findings: Vec::new(),
             own_touches: OwnTouches::default(),
+            is_new: false,
             memory: None,
             first_seen: FirstSeen::default(),
             is_first_seen_damaged: false,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use janitor_testkit::{Digest, Image, ImageSpec, Janitor, Layer, Registry, StoreBuilder, ago};
+use janitor_testkit::{Digest, Image, ImageSpec, Interrupt, Janitor, Layer, Registry, StoreBuilder, ago};
 
 use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor};
 
@@ -193,4 +193,36 @@ fn what_goes_away_while_a_sweep_of_a_busy_store_waits_loses_no_blob() {
         assert_eq!(ci.registry.client().tags("app").len(), 24);
         assert_all_pull(&ci.registry, "app");
     }
+}
+
+/// A loop that finds no store, until one is moved to where it looks.
+fn a_store_that_appears(moves_the_whole_directory: bool, until: &str) {
+    let mut ci = Ci::new();
+    let data = ci.registry.store().to_owned();
+    let elsewhere = ci.registry.scratch().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let sweep = ci.sweep("native").looping().env("JANITOR_INTERVAL_SECS", "1");
+    ci.builder = StoreBuilder::new(&elsewhere);
+    ci.push(40, None);
+    if data.join("docker").exists() {
+        fs::remove_dir_all(data.join("docker")).unwrap();
+    }
+    let mut looping = sweep.spawn();
+    looping.wait_until("it has found no store", |it| it.stderr_so_far().contains("no registry store at"));
+    if moves_the_whole_directory {
+        fs::rename(&data, ci.registry.scratch().join("before")).unwrap();
+        fs::rename(&elsewhere, &data).unwrap();
+    } else {
+        fs::rename(elsewhere.join("docker"), data.join("docker")).unwrap();
+    }
+    looping.wait_until(until, |it| it.stderr_so_far().contains(until));
+    looping.signal(Interrupt::Term);
+    looping.end_within(Duration::from_secs(20)).assert_code(143);
+}
+
+#[test]
+fn a_store_that_was_not_there_when_the_loop_began_needs_no_confirmation() {
+    a_store_that_appears(false, "removed app:c1: ");
+    // Another directory in its place is not new.
+    a_store_that_appears(true, "would remove 30 of 40 tags");
 }

@@ -99,7 +99,7 @@ fn missing(outcome: &Outcome) -> Vec<(String, String)> {
         let text = |key: &str| it[key].as_str().unwrap().to_owned();
         (text("repository"), format!("{}: {}; {}", text("severity"), text("cause"), text("remedy")))
     };
-    findings.iter().filter(|it| it["code"] == "repository-missing").map(of).collect()
+    findings.iter().filter(|it| it["code"] == "tags-missing").map(of).collect()
 }
 
 fn numbers(repositories: std::ops::Range<usize>) -> Vec<String> {
@@ -128,7 +128,10 @@ fn repositories_that_vanish_are_named_and_hold_every_blob_until_they_are_back() 
             let missing = missing(&outcome);
             assert_eq!(names_of(&missing), numbers(11..20));
             let (_, told) = &missing[0];
-            assert!(told.starts_with("doubt: it is gone with its tags (2 at the last sweep"), "{told}");
+            assert!(
+                told.starts_with("doubt: the repository is gone: 2 of 2 tags are missing since "),
+                "{told}"
+            );
             assert!(told.contains("--run-once --accept-losses "), "{told}");
             assert_eq!(outcome.report()["collection"]["status"], "put-off");
             assert_eq!(blobs_on_disk(&registry), blobs);
@@ -198,7 +201,7 @@ fn repositories_are_waited_for_for_seven_days() {
         missed_since(7 * 24 + 1);
         let given_up = sweep().run().assert_code(0);
         assert_eq!(names_of(&missing(&given_up)), numbers(19..20));
-        assert!(missing(&given_up)[0].1.contains("has waited 7 days for it"), "{:?}", missing(&given_up));
+        assert!(missing(&given_up)[0].1.contains("has waited 7 days for them"), "{:?}", missing(&given_up));
         assert_eq!(blobs_on_disk(&registry).len(), 19 * 6);
         assert_eq!(missing(&sweep().run().assert_code(0)), []);
     });
@@ -218,7 +221,11 @@ fn a_repository_whose_tags_vanish_is_missed_though_its_directory_is_there() {
         for _ in 0..2 {
             let outcome = sweep().run().assert_code(3);
             assert_eq!(names_of(&missing(&outcome)), [name.as_str()]);
-            assert!(missing(&outcome)[0].1.contains("its tags are gone"), "{:?}", missing(&outcome));
+            assert!(
+                missing(&outcome)[0].1.contains("doubt: 2 of 2 tags are missing"),
+                "{:?}",
+                missing(&outcome)
+            );
             // Somebody may push to it meanwhile.
             registry.client().push(&name, "new", &Image::small(1));
         }

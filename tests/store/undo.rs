@@ -270,7 +270,7 @@ fn a_repository_that_is_gone_is_told_of_and_does_not_come_back() {
     let report = stage.sweep_with(&holding(&stage), None, &Stop::default()).unwrap();
 
     assert!(report.findings.iter().any(|it| it.code.as_str() == "undo"), "{:#?}", report.findings);
-    assert_eq!(report.exit_code, 0, "nothing else is held back for it");
+    assert_eq!(report.exit_code, 3, "its tags are missing");
     let told = serde_json::to_value(restore(&stage, None).unwrap()).unwrap();
     assert_eq!(told["tags"][0]["outcome"], "not-whole", "{told}");
     take_away(&elsewhere, &stage.view().repository("app"));
