@@ -198,6 +198,7 @@ pub(crate) fn take_lock(store: &Store, wait: Duration, stop: &Stop) -> Result<St
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the store or the sweep")]
 struct Sweep<'a> {
     store: &'a Store,
     config: &'a Config,
