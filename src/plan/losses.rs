@@ -151,8 +151,9 @@ pub fn losses(was: &Counts, is: &Counts, remains: Option<&Remains>) -> Option<St
     ];
     let most = |(_, was, is): &(&str, usize, usize)| *was >= TINY && *is < was.div_ceil(2);
     let mut lost: Vec<_> = kinds.into_iter().filter(most).collect();
-    // Tags that are gone need nothing any more, so they tell of that already.
-    let needs = remains.map(|it| ("blobs that tags need", it.needs, it.needs_there));
+    // Missing tags show that already, and in a small store a few tags may need many blobs.
+    let needs =
+        remains.filter(|it| it.tags >= TINY).map(|it| ("blobs that tags need", it.needs, it.needs_there));
     if lost.is_empty() {
         lost.extend(needs.filter(most));
     }
