@@ -27,9 +27,11 @@ pub fn repair(survey: &Survey, finding: &Finding, limits: Limits) -> Option<Mend
             Spot::Link(place @ Place::Layer(_, digest)),
             Is::LayerLinkEmpty | Is::LayerLinkGarbled | Is::LayerLinkOther | Is::LayerLinkMissing,
         ) => {
-            // A link under another algorithm is an alias: nothing tells which blob it meant.
-            let id = survey.digests.id(digest).filter(|id| id.slot().is_some())?;
-            has_data(survey, id, digest).then(|| Mend::WriteLink(place.clone(), digest.clone()))
+            let id = survey.digests.id(digest)?;
+            // A link under another algorithm names the blob whose bytes have that digest.
+            let blob = if id.slot().is_some() { id } else { survey.proofs.blob(id)? };
+            let digest = survey.digests.get(blob);
+            has_data(survey, blob, &digest).then(|| Mend::WriteLink(place.clone(), digest))
         }
         (Spot::Layers(repository), Is::LayersDirectoryMissing) => Some(Mend::MakeLayers(repository.clone())),
         (

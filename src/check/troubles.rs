@@ -85,6 +85,12 @@ impl<'a> Troubles<'a> {
             if !seen.insert(id) {
                 continue;
             }
+            if id.slot().is_none() {
+                // An index may list what was pushed as a blob by a digest of another algorithm.
+                self.part(r, t, id);
+                open.push((repository.resolve(id), role));
+                continue;
+            }
             let state = survey.manifests.get(&id).unwrap_or(&ManifestState::Blob);
             if is_lost(state) {
                 self.trouble(Trouble::Manifest(id), needed, role);
@@ -150,7 +156,7 @@ impl<'a> Troubles<'a> {
                 self.trouble(Trouble::Claim(blob), Some((r, t)), Role::Part);
             }
             if is_new {
-                self.part(r, t, reference.blob, blob);
+                self.part(r, t, reference.blob);
             }
         }
         self.more(manifest, more, Some((r, t)));
@@ -164,10 +170,22 @@ impl<'a> Troubles<'a> {
         }
     }
 
-    fn part(&mut self, r: usize, t: usize, reference: Id, blob: Id) {
+    fn part(&mut self, r: usize, t: usize, reference: Id) {
         let survey = self.survey;
         let repository = &survey.repositories[r];
+        let blob = repository.resolve(reference);
         let needed = Some((r, t));
+        if reference.slot().is_none() {
+            if matches!(repository.layers.get(&reference), Some(LinkState::Unreadable)) {
+                return;
+            }
+            if blob == reference || survey.proofs.refute(reference, blob, &survey.digests) {
+                self.trouble(Trouble::Layer(r, reference), needed, Role::Part);
+                return;
+            }
+            // The registry serves it only where the blob is linked as well.
+            return self.part(r, t, blob);
+        }
         let is_bad = self.is_bad_blob(blob);
         if is_bad {
             self.trouble(Trouble::Blob(blob), needed, Role::Part);
@@ -233,7 +251,10 @@ impl<'a> Troubles<'a> {
             for (id, link) in &repository.layers {
                 let is_damaged = match link {
                     LinkState::Empty | LinkState::Garbled(_) => true,
-                    LinkState::To(to) => to != id && id.slot().is_some(),
+                    LinkState::To(to) if id.slot().is_none() => {
+                        survey.proofs.refute(*id, *to, &survey.digests)
+                    }
+                    LinkState::To(to) => to != id,
                     LinkState::Missing | LinkState::Unreadable => false,
                 };
                 if is_damaged {

@@ -79,7 +79,10 @@ pub fn links(inventory: &Inventory) -> impl Iterator<Item = Place> {
             revisions.extend(repository.revisions.binary_search(&id).is_ok().then_some(id));
             let Some(manifest) = inventory.manifests.get(&id) else { continue };
             open.extend(manifest.children());
-            let blobs = manifest.blobs().map(|reference| reference.blob);
+            let parts = manifest.blobs().map(|reference| reference.blob);
+            let parts = parts.chain(manifest.children().filter(|child| child.slot().is_none()));
+            // By another algorithm, the registry follows both layer links.
+            let blobs = parts.flat_map(|it| [it, repository.resolve(it)]);
             layers.extend(blobs.filter(|blob| repository.layers.binary_search(blob).is_ok()));
         }
         let revisions =
@@ -136,6 +139,14 @@ pub(crate) fn lacking(
         if !seen.insert(id) {
             continue;
         }
+        if id.slot().is_none() {
+            // An index may list what is pushed as a blob by a digest of another algorithm.
+            match lacking_part(inventory, repository, id, None, resized) {
+                Some(lack) => lacks.push((id, lack)),
+                None => open.push(repository.resolve(id)),
+            }
+            continue;
+        }
         if !inventory.has_blob(id) {
             lacks.push((id, format!("manifest {} is missing", digest(id))));
             continue;
@@ -152,27 +163,45 @@ pub(crate) fn lacking(
         };
         open.extend(manifest.children());
         for reference in manifest.blobs().filter(|reference| !reference.foreign) {
-            let blob = reference.blob;
-            if !parts.insert(blob) {
-                continue;
-            }
-            let resolved = repository.resolve(blob);
-            if !inventory.has_blob(resolved) {
-                let size = resized.get(&resolved).zip(reference.size_bytes);
-                let detail = match size {
-                    Some((size, claim)) => format!(
-                        "blob {} has {size} bytes and its manifest says {claim}: one of them is wrong (janitor check tells which)",
-                        digest(blob)
-                    ),
-                    None => format!("blob {} is missing", digest(blob)),
-                };
-                lacks.push((blob, detail));
-            } else if !linked(blob, &repository.layers) {
-                lacks.push((blob, format!("the layer link of blob {} is missing or empty", digest(blob))));
+            if parts.insert(reference.blob) {
+                let lack = lacking_part(inventory, repository, reference.blob, reference.size_bytes, resized);
+                lacks.extend(lack.map(|lack| (reference.blob, lack)));
             }
         }
     }
     lacks
+}
+
+/// What a layer or a configuration lacks to be pulled. One that is named by another algorithm is stored under sha256,
+/// and the registry needs both layer links to serve it.
+fn lacking_part(
+    inventory: &Inventory,
+    repository: &Repository,
+    reference: Id,
+    claim: Option<u64>,
+    resized: &BTreeMap<Id, u64>,
+) -> Option<String> {
+    let digest = |id: Id| inventory.digest(id);
+    let is_linked = |id: Id| repository.layers.binary_search(&id).is_ok();
+    let blob = repository.resolve(reference);
+    if blob.slot().is_none() && reference.slot().is_none() {
+        return Some(format!("the layer link of blob {} is missing or empty", digest(reference)));
+    }
+    if inventory.proofs.refute(reference, blob, &inventory.digests) {
+        let (reference, blob) = (digest(reference), digest(blob));
+        return Some(format!("the layer link of blob {reference} names {blob}, which is another blob"));
+    }
+    if !inventory.has_blob(blob) {
+        return Some(match resized.get(&blob).zip(claim) {
+            Some((size, claim)) => format!(
+                "blob {} has {size} bytes and its manifest says {claim}: one of them is wrong (janitor check tells which)",
+                digest(reference)
+            ),
+            None => format!("blob {} is missing", digest(reference)),
+        });
+    }
+    let unlinked = [reference, blob].into_iter().find(|id| !is_linked(*id))?;
+    Some(format!("the layer link of blob {} is missing or empty", digest(unlinked)))
 }
 
 #[cfg(test)]

@@ -65,7 +65,11 @@ pub(super) fn of_trouble(
         }
         _ => do_not_pull(&tags, &cause),
     };
+    // A link under another algorithm is written only where the bytes of a blob prove what it has to say.
+    let is_unproven =
+        matches!(trouble, Trouble::Layer(_, id) if id.slot().is_none() && survey.proofs.blob(id).is_none());
     let remedy = match (code, tags.is_empty()) {
+        _ if is_unproven => PUSH_AGAIN,
         (FindingCode::ManifestUnknown, false) => {
             "delete the tags, or push the image again with another client"
         }

@@ -1,5 +1,6 @@
 //! A check from beginning to end: look, look again at what seems broken, mend if asked to, tell.
 
+mod aliases;
 mod deep;
 mod progress;
 mod rate;
@@ -18,6 +19,7 @@ use crate::report::check::{CheckReport, Hashed, RepairOutcome, Repaired};
 use crate::stop::{Interrupted, Stop};
 use crate::store::{Hash, LockError, Mended, OpenError, StorageClock, Store, WRITE_IN_PROGRESS, path_of};
 use crate::sweep::{NoLock, take_lock};
+use aliases::Computed;
 
 /// How often a repair may uncover more to mend.
 const ROUNDS: usize = 4;
@@ -108,6 +110,7 @@ pub fn check_store(
         now: StorageClock::of_host().now(),
         wrong: BTreeSet::new(),
         intact: BTreeSet::new(),
+        computed: Computed::new(),
     };
     let mut look = check.look_twice()?;
     let hashed = match &config.deep {
@@ -131,6 +134,8 @@ struct Check<'a> {
     wrong: BTreeSet<Digest>,
     /// Blobs of a size that no manifest claims whose bytes were read, and are right.
     intact: BTreeSet<Digest>,
+    /// Digests that were computed under other algorithms.
+    computed: Computed,
 }
 
 struct Look {
@@ -157,6 +162,7 @@ impl Check<'_> {
     fn look(&mut self) -> Result<Look, CheckError> {
         let mut survey = self.store.survey(self.config.only.as_ref(), self.stop)?;
         self.read_odd_sizes(&mut survey)?;
+        aliases::prove(self.store, &mut survey, &mut self.computed, self.stop)?;
         for wanted in self.config.only.iter().flatten() {
             if survey.repositories.binary_search_by(|it| it.name.cmp(wanted)).is_err() {
                 return Err(CheckError::NoRepository(wanted.clone()));

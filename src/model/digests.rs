@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 use super::Digest;
 
 /// A digest, by its number in one [`Digests`]. It means nothing in another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(u32);
 
 /// Set in the numbers of digests of other algorithms than sha256.
@@ -99,6 +99,11 @@ impl Digests {
     /// How many slots there are: see [`Id::slot`].
     pub fn slots(&self) -> usize {
         self.sha256.len()
+    }
+
+    /// Whether there are any of other algorithms.
+    pub const fn has_others(&self) -> bool {
+        !self.others.is_empty()
     }
 
     /// How many there are of other algorithms.

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::{
-    Digest, Digests, FirstSeen, Id, Manifest, Manifests, Place, Problem, RepoName, Severity, Sizes, TagName,
-    Thing, UndoSweep, UndoTrash, is_ahead,
+    Digest, Digests, FirstSeen, Id, Manifest, Manifests, Place, Problem, Proofs, RepoName, Severity, Sizes,
+    TagName, Thing, UndoSweep, UndoTrash, is_ahead,
 };
 
 /// What one look at the store found.
@@ -27,6 +27,8 @@ pub struct Inventory {
     pub blobs: Vec<Id>,
     /// How large blobs are, as far as that is known.
     pub sizes: Sizes,
+    /// Digests of blobs under other algorithms than sha256, as far as they were computed.
+    pub proofs: Proofs,
     /// Directories where repositories are that hold nothing at all, by name.
     pub bare: Vec<RepoName>,
     /// Removed tags that can be brought back.
@@ -75,7 +77,7 @@ pub struct Repository<D = Id> {
     /// The directories below `_layers`, sorted.
     pub layers: Vec<D>,
     /// Layer links under another algorithm than the blob is stored under: what they are named after,
-    /// and the blob. A push of a sha512 layer makes these.
+    /// and the blob, sorted. A push of a sha512 layer makes these.
     pub aliases: Vec<(D, D)>,
     /// What removed tags name that can be brought back. These are roots as a tag's are, and nothing else.
     pub undoable: Vec<D>,
@@ -136,10 +138,16 @@ impl Repository {
         self.tagged().chain(self.undoable.iter().copied())
     }
 
+    /// The blob that a layer link of another algorithm than sha256 names.
+    pub fn alias(&self, reference: Id) -> Option<Id> {
+        let at = self.aliases.binary_search_by_key(&reference, |(alias, _)| *alias).ok()?;
+        Some(self.aliases[at].1)
+    }
+
     /// The blob that a reference means: itself, or what a layer link of another algorithm leads to.
     pub fn resolve(&self, reference: Id) -> Id {
-        let alias = self.aliases.iter().find(|(alias, _)| *alias == reference);
-        alias.map_or(reference, |(_, blob)| *blob)
+        // Most repositories have no such links, and most references need none.
+        if reference.slot().is_some() { reference } else { self.alias(reference).unwrap_or(reference) }
     }
 }
 
@@ -196,6 +204,12 @@ impl Inventory {
             repository.roots().chain(repository.revisions.iter().copied()).collect()
         };
         let mut open: Vec<Id> = self.repositories.iter().flat_map(named).collect();
+        let aliases: Vec<(Id, Id)> =
+            self.repositories.iter().flat_map(|it| it.aliases.iter().copied()).collect();
+        // An index may list a manifest by another algorithm.
+        open.extend(
+            aliases.into_iter().map(|(_, blob)| blob).filter(|blob| self.manifests.content(*blob).is_some()),
+        );
         let mut seen = HashSet::new();
         while let Some(id) = open.pop() {
             if self.manifests.content(id).is_some() && seen.insert(id) {
@@ -297,7 +311,9 @@ impl Repository<Digest> {
             ids
         };
         let (revisions, layers, undoable) = (all(&self.revisions), all(&self.layers), all(&self.undoable));
-        let aliases = self.aliases.iter().map(|(a, b)| (digests.intern(a), digests.intern(b))).collect();
+        let mut aliases: Vec<(Id, Id)> =
+            self.aliases.iter().map(|(a, b)| (digests.intern(a), digests.intern(b))).collect();
+        aliases.sort_unstable();
         let (name, in_doubt) = (self.name.clone(), self.in_doubt);
         Repository { name, tags, revisions, layers, aliases, undoable, in_doubt }
     }

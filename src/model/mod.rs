@@ -17,6 +17,7 @@ mod mend;
 mod name;
 mod place;
 mod problem;
+mod proofs;
 mod scratch;
 mod sizes;
 mod survey;
@@ -40,6 +41,7 @@ pub use name::{NameError, RepoName, SHORT_DOS_NAME, SHORT_DOS_NAME_REMEDY, TagNa
 pub use place::{Expected, Place, Spot};
 pub(crate) use problem::not_too_long;
 pub use problem::{Code, IN_USE, Problem, Severity};
+pub use proofs::Proofs;
 pub use scratch::{Canary, Scratch};
 pub use sizes::Sizes;
 pub use survey::{

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
-use super::{Digests, HiddenFile, Id, Manifests, RepoName, TagName};
+use super::{Digests, HiddenFile, Id, Manifests, Proofs, RepoName, TagName};
 
 /// How many sizes of one blob are kept that manifests claim. Where there are so many, none of them is believed.
 pub const MOST_CLAIMS: usize = 64;
@@ -29,6 +29,8 @@ pub struct Survey {
     pub hidden: Vec<HiddenCopy>,
     /// Blobs of a size that no manifest claims whose bytes are right all the same: they were read.
     pub intact: BTreeSet<Id>,
+    /// Digests of blobs under other algorithms than sha256, as far as they are known.
+    pub proofs: Proofs,
     /// What does not belong, and what could not be looked at.
     pub oddities: Vec<Oddity>,
     /// Whether only some repositories were looked at; then what others need is unknown.

@@ -2,11 +2,11 @@
 
 use std::io::{self, Read as _};
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::io::Dir;
 use super::{Store, layout};
-use crate::model::Digest;
+use crate::model::{Algorithm, Digest};
 use crate::stop::Interrupted;
 
 /// How much is held at a time.
@@ -59,16 +59,54 @@ impl Store {
         &self,
         dir: &Dir,
         path: &str,
-        mut read: impl FnMut(u64) -> io::Result<()>,
+        read: impl FnMut(u64) -> io::Result<()>,
     ) -> io::Result<Digest> {
-        let mut file = self.io.open_file(dir, path)?;
         let mut hasher = Sha256::new();
+        self.read_parts(dir, path, |part| hasher.update(part), read)?;
+        Ok(Digest::Sha256(hasher.finalize().into()))
+    }
+
+    /// The digest of a file under sha256 and under another algorithm, as [`Store::hash_file`].
+    pub(super) fn compute_digest(
+        &self,
+        dir: &Dir,
+        path: &str,
+        algorithm: Algorithm,
+        read: impl FnMut(u64) -> io::Result<()>,
+    ) -> io::Result<(Digest, Digest)> {
+        let (mut own, mut sha384, mut sha512) = (Sha256::new(), Sha384::new(), Sha512::new());
+        let update = |part: &[u8]| {
+            own.update(part);
+            match algorithm {
+                Algorithm::Sha256 => {}
+                Algorithm::Sha384 => sha384.update(part),
+                Algorithm::Sha512 => sha512.update(part),
+            }
+        };
+        self.read_parts(dir, path, update, read)?;
+        let own = Digest::Sha256(own.finalize().into());
+        let other = match algorithm {
+            Algorithm::Sha256 => own.clone(),
+            Algorithm::Sha384 => Digest::Sha384(Box::new(sha384.finalize().into())),
+            Algorithm::Sha512 => Digest::Sha512(Box::new(sha512.finalize().into())),
+        };
+        Ok((own, other))
+    }
+
+    fn read_parts(
+        &self,
+        dir: &Dir,
+        path: &str,
+        mut take: impl FnMut(&[u8]),
+        mut read: impl FnMut(u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut file = self.io.open_file(dir, path)?;
         let mut part = vec![0; PART_BYTES];
         loop {
             match file.read(&mut part) {
-                Ok(0) => return Ok(Digest::Sha256(hasher.finalize().into())),
+                Ok(0) => return Ok(()),
                 Ok(length) => {
-                    hasher.update(&part[..length]);
+                    take(&part[..length]);
                     read(length as u64)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -18,6 +18,7 @@
 //!   spare/<number>                       empty files, given up where there is no inode for anything else
 //!   references                           what manifests reference, so that none is read again
 //!   first-seen                           when things whose times cannot be believed were first seen
+//!   aliases                              digests of blobs under other algorithms than sha256
 //!   trash/pending/<sweep>/repositories/<name>/…      taken away, may come back
 //!   trash/pending/<sweep>/hidden-<number>            blobs and layer links hidden in their own directories
 //!   trash/undo/<sweep>/repositories/<name>/…         removed tags that can be brought back
@@ -64,6 +65,8 @@ pub(super) const MEMORY: &str = "last-sweep.json";
 pub(super) const REFERENCES: &str = "references";
 /// Below [`JANITOR`].
 pub(super) const FIRST_SEEN: &str = "first-seen";
+/// Below [`JANITOR`].
+pub(super) const ALIASES: &str = "aliases";
 /// Below [`JANITOR`].
 pub(super) const RESERVE: &str = "reserve";
 /// Below [`JANITOR`].

@@ -1,6 +1,7 @@
 //! The registry's tree: everything that reads or changes it.
 
 mod ages;
+mod aliases;
 mod attributes;
 mod batch;
 mod birth;
@@ -47,6 +48,7 @@ use std::sync::atomic::AtomicBool;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 pub use ages::{BlobAges, PART};
+pub use aliases::LayerLink;
 pub use batch::{Back, Batch, Taken};
 pub use birth::SeenEmpty;
 pub use clock::StorageClock;

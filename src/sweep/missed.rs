@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Sweep;
+use crate::gc::mark::Aliases;
 use crate::gc::native;
 use crate::model::{Code, Digest, HiddenFile, Id, Inventory, Problem, RepoName, Severity};
 use crate::stop::Interrupted;
@@ -34,12 +35,16 @@ impl Sweep<'_> {
     ) -> Result<bool, Interrupted> {
         let mut files: Vec<HiddenFile> = Vec::new();
         let mut blobs: BTreeSet<Digest> = BTreeSet::new();
+        let aliases = Aliases::of(inventory);
         for (repository, missing) in missed {
             files.extend(missing.iter().map(|layer| HiddenFile::Link(repository.clone(), layer.clone())));
             // A blob lies under its own digest, whatever a manifest calls it.
             let here = inventory.position(repository).map(|at| &inventory.repositories[at]);
-            let stored = |name: &Digest| Some(here?.resolve(inventory.digests.id(name)?));
-            blobs.extend(missing.iter().filter_map(stored).map(|blob| inventory.digest(blob)));
+            let stored = |name: &Digest| {
+                let id = inventory.digests.id(name)?;
+                Some(std::iter::once(here?.resolve(id)).chain(aliases.blobs(id)))
+            };
+            blobs.extend(missing.iter().filter_map(stored).flatten().map(|blob| inventory.digest(blob)));
         }
         files.extend(blobs.into_iter().map(HiddenFile::Blob));
         let any = self.show(lock, files)?;

@@ -8,6 +8,7 @@
 //! store can be called from it: every such call asks for the lock.
 
 mod act;
+mod aliases;
 mod audit;
 mod collect;
 mod doubt;
@@ -44,6 +45,7 @@ use crate::policy::{OddTimes, Verdict};
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{LockError, Memory, OpenError, OwnTouches, SeenEmpty, StorageClock, Store, StoreLock};
+pub(crate) use aliases::alias_doubts;
 use engine::Engine;
 use hollow::Hollow;
 use laps::Laps;

@@ -1,6 +1,7 @@
 //! The janitor's own collector at work: hide, wait, look again, bring back what is needed, delete the rest.
 
 use super::Sweep;
+use super::aliases::alias_doubts;
 use super::collect::Told;
 use super::reclaim::Reclaim;
 use crate::gc::native;
@@ -166,6 +167,8 @@ impl Sweep<'_> {
             if hidden.is_empty() {
                 return Ok(true);
             }
+            let doubts = alias_doubts(self.store, inventory, self.stop)?;
+            inventory.problems.extend(doubts);
             let manifests = native::manifests_among(hidden, inventory);
             let are_all_seen = !manifests.contains(&true);
             let is_last = look == LOOKS || are_all_seen;

@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::Sweep;
+use super::aliases::alias_doubts;
 use super::engine::Engine;
 use super::hollow::Hollow;
-use crate::gc::mark::{self, Fate, Graph, Holder, Marks};
+use crate::gc::mark::{self, Aliases, Fate, Graph, Holder, Marks};
 use crate::gc::native;
 use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Revision, Stamp, Thing};
 use crate::plan::Blobs;
@@ -52,6 +53,11 @@ impl Reclaim {
         going: &[Revision],
         in_doubt: bool,
     ) -> Result<Self, Interrupted> {
+        if !in_doubt && !sweep.in_doubt(inventory) {
+            // A doubt about these holds blobs alone: tags and manifests do not depend on what they mean.
+            let doubts = alias_doubts(sweep.store, inventory, sweep.stop)?;
+            inventory.problems.extend(doubts);
+        }
         let in_doubt = in_doubt || sweep.in_doubt(inventory);
         let marks = mark::blobs(inventory);
         let takes_links = matches!(sweep.engine, Engine::Native);
@@ -99,8 +105,9 @@ impl Reclaim {
     pub(super) fn to_pin(&self, inventory: &Inventory, hollow: &Hollow) -> Vec<Id> {
         let mut pins: HashSet<Id> = self.plan.held.iter().copied().collect();
         let hollow: HashSet<Revision> = hollow.young.iter().copied().collect();
+        let stays = |blob: &Id| inventory.has_blob(*blob) && self.marks.fate(*blob) != Fate::Garbage;
+        pins.extend(Aliases::of(inventory).all_blobs().filter(stays));
         for (at, repository) in (0..).zip(&inventory.repositories) {
-            let aliased = repository.aliases.iter().map(|(_, blob)| *blob);
             let graph = Graph::of(repository, &inventory.manifests);
             let reached = graph.closure(repository.roots());
             let lacking = reached.into_iter().filter(|manifest| {
@@ -111,8 +118,7 @@ impl Reclaim {
                 let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(Manifest::blobs);
                 std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
             });
-            let stays = |blob: &Id| inventory.has_blob(*blob) && self.marks.fate(*blob) != Fate::Garbage;
-            pins.extend(aliased.chain(needed).filter(stays));
+            pins.extend(needed.filter(stays));
         }
         let mut pins: Vec<Id> = pins.into_iter().collect();
         inventory.digests.sort(&mut pins);

@@ -21,5 +21,15 @@ impl Sweep<'_> {
                 remedy: "nothing; the next sweep reads them again".into(),
             });
         }
+        if let Err(error) = self.store.remember_proofs(lock, inventory) {
+            self.findings.push(Problem {
+                severity: Severity::Warning,
+                code: Code::NoReferences,
+                repository: None,
+                path: "janitor/aliases".into(),
+                cause: format!("cannot remember digests that were computed: {error}"),
+                remedy: "nothing; the next sweep computes them again".into(),
+            });
+        }
     }
 }

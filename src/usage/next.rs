@@ -11,6 +11,7 @@ use crate::model::{FirstSeen, Id, Inventory, LinkAge, Measure, Problem, Revision
 use crate::plan::{self, Blobs, Candidate, Grace, Revisions};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{PART, Store, WRITE_IN_PROGRESS};
+use crate::sweep::alias_doubts;
 
 /// What the next sweep would reclaim.
 pub(super) struct Next {
@@ -45,7 +46,7 @@ impl Sight<'_> {
     pub(super) fn next_sweep(&mut self, mut inventory: Inventory) -> Result<(Inventory, Next), Interrupted> {
         let expired_tags = self.expire(&mut inventory);
         let revisions = self.revisions(&inventory)?;
-        let in_doubt = inventory.in_doubt() || !revisions.doubts.is_empty();
+        let mut in_doubt = inventory.in_doubt() || !revisions.doubts.is_empty();
         self.findings.extend(revisions.doubts);
         let inventory = plan::without_revisions(inventory, revisions.empty);
 
@@ -53,6 +54,11 @@ impl Sight<'_> {
         let now: Vec<Vec<Id>> = inventory.repositories.iter().map(|it| it.revisions.clone()).collect();
         let going = revisions.remove.iter().map(|(revision, _)| *revision);
         let mut inventory = plan::without_revisions(inventory, going);
+        if !in_doubt {
+            let doubts = alias_doubts(self.store, &mut inventory, self.stop)?;
+            in_doubt = !doubts.is_empty();
+            self.findings.extend(doubts);
+        }
         let marks = mark::blobs(&inventory);
         for (repository, revisions) in inventory.repositories.iter_mut().zip(now) {
             repository.revisions = revisions;

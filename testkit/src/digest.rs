@@ -2,7 +2,18 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
+
+/// The sha512 digest of these bytes as clients write it, `sha512:<128 hex digits>`.
+pub fn sha512(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+
+    let mut text = String::from("sha512:");
+    for byte in Sha512::digest(bytes) {
+        write!(text, "{byte:02x}").expect("a string takes every write");
+    }
+    text
+}
 
 /// `sha256:<64 hex digits>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

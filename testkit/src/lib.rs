@@ -46,7 +46,7 @@ pub use bulk::{BulkSpec, BulkSummary};
 pub use client::{Client, Missing, Pulled};
 pub use collector::Collector;
 pub use damage::Damage;
-pub use digest::Digest;
+pub use digest::{Digest, sha512};
 pub use document::{Descriptor, Document, Format, Platform};
 pub use gate::{Asked, Gate, Verdict};
 pub use image::{Image, ImageSpec, Layer};

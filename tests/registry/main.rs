@@ -5,6 +5,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aliases;
 mod audit;
 mod blast_radius;
 mod check;

@@ -1,6 +1,8 @@
 //! What the tests begin with: a registry, a series of pushes, the janitor on its store.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,4 +68,27 @@ pub(crate) fn assert_all_pull(registry: &Registry, repository: &str) {
 /// The part of the store that is the registry's own.
 pub(crate) fn registry_part(registry: &Registry) -> PathBuf {
     registry.store().join("docker")
+}
+
+/// One request in HTTP's oldest form: status and body. The harness's client knows sha256 only.
+pub(crate) fn request(
+    registry: &Registry,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+) -> (u16, Vec<u8>) {
+    let mut stream = TcpStream::connect(registry.address()).unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/vnd.oci.image.manifest.v1+json\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        registry.address(),
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end_of_head = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+    let status = String::from_utf8_lossy(&answer[..end_of_head]).split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_off(end_of_head + 4))
 }

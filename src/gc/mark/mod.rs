@@ -3,7 +3,11 @@
 //! The closure is per repository because a manifest may be complete in one and sparse in another;
 //! the stock collector of registry 3.x marks across repositories and loses layers that way.
 
+mod aliases;
+
 use std::collections::{HashMap, HashSet};
+
+pub use aliases::{AliasDoubt, AliasReference, Aliases, Why};
 
 use crate::model::{Id, Inventory, Manifest, Manifests, Repository, Revision};
 
@@ -12,12 +16,15 @@ use crate::model::{Id, Inventory, Manifest, Manifests, Repository, Revision};
 pub struct Graph<'a> {
     manifests: &'a Manifests,
     referrers: HashMap<Id, Vec<Id>>,
+    /// The repository's layer links of other algorithms: an index may list a manifest by such a digest.
+    aliases: Vec<(Id, Id)>,
 }
 
 impl<'a> Graph<'a> {
     /// The graph of a repository's roots and revisions.
     pub fn of(repository: &Repository, manifests: &'a Manifests) -> Self {
-        let mut graph = Self { manifests, referrers: HashMap::new() };
+        let aliases = repository.aliases.clone();
+        let mut graph = Self { manifests, referrers: HashMap::new(), aliases };
         for manifest in repository.roots().chain(repository.revisions.iter().copied()) {
             graph.add(manifest);
         }
@@ -49,6 +56,11 @@ impl<'a> Graph<'a> {
             added.push(manifest);
             if let Some(manifest) = self.manifests.get(&manifest) {
                 open.extend(manifest.children());
+            }
+            if manifest.slot().is_none()
+                && let Ok(at) = self.aliases.binary_search_by_key(&manifest, |(alias, _)| *alias)
+            {
+                open.push(self.aliases[at].1);
             }
             open.extend(self.referrers.get(&manifest).into_iter().flatten());
         }
@@ -97,7 +109,7 @@ impl Marks {
 /// Marks every blob, from every tag, removed or not, and every revision in place: the stock collector takes every
 /// revision for a root, and whatever it keeps is kept here too.
 pub fn blobs(inventory: &Inventory) -> Marks {
-    let slot = slots(inventory);
+    let aliases = Aliases::of(inventory);
     let mut fates = vec![Fate::Garbage; inventory.digests.slots()];
     for repository in &inventory.repositories {
         let graph = Graph::of(repository, &inventory.manifests);
@@ -107,7 +119,7 @@ pub fn blobs(inventory: &Inventory) -> Marks {
         let held = graph.closure(repository.revisions.iter().copied().filter(is_root));
         for (manifests, fate) in [(undoable, Fate::Undoable), (held, Fate::Held), (reached, Fate::Kept)] {
             for manifest in manifests {
-                for slot in references(inventory, manifest).filter_map(&slot) {
+                for slot in references(inventory, manifest).flat_map(|it| aliases.slots(it)) {
                     fates[slot] = fates[slot].max(fate);
                 }
             }
@@ -141,10 +153,10 @@ impl Holders {
 ///
 /// `going` are manifests that are no longer in the inventory, or will not be.
 pub fn holders(inventory: &Inventory, going: &[Revision]) -> Holders {
-    let slot = slots(inventory);
+    let aliases = Aliases::of(inventory);
     let mut holders = vec![NOBODY; inventory.digests.slots()];
     for Revision { repository, manifest } in going {
-        for slot in references(inventory, *manifest).filter_map(&slot) {
+        for slot in references(inventory, *manifest).flat_map(|it| aliases.slots(it)) {
             let holder = &mut holders[slot];
             *holder = if [NOBODY, *repository].contains(holder) { *repository } else { SEVERAL };
         }
@@ -154,7 +166,7 @@ pub fn holders(inventory: &Inventory, going: &[Revision]) -> Holders {
 
 /// For each removed tag that is held for undo, the bytes of the blobs that nothing else holds.
 pub fn held_alone(inventory: &Inventory, marks: &Marks) -> Vec<u64> {
-    let slot = slots(inventory);
+    let aliases = Aliases::of(inventory);
     let tags = &inventory.undo.tags;
     // No holder yet, one, or several.
     let mut holders: Vec<Option<Option<usize>>> = vec![None; inventory.digests.slots()];
@@ -164,7 +176,7 @@ pub fn held_alone(inventory: &Inventory, marks: &Marks) -> Vec<u64> {
             let graph = Graph::of(&inventory.repositories[at], &inventory.manifests);
             for (tag, number) in of_one.iter().zip(first..) {
                 for manifest in graph.closure([tag.manifest]) {
-                    for slot in references(inventory, manifest).filter_map(&slot) {
+                    for slot in references(inventory, manifest).flat_map(|it| aliases.slots(it)) {
                         let holder = holders[slot].get_or_insert(Some(number));
                         *holder = holder.filter(|it| *it == number);
                     }
@@ -180,13 +192,6 @@ pub fn held_alone(inventory: &Inventory, marks: &Marks) -> Vec<u64> {
         }
     }
     alone
-}
-
-/// The slot of the blob that a reference leads to.
-fn slots(inventory: &Inventory) -> impl Fn(Id) -> Option<usize> {
-    let repositories = inventory.repositories.iter();
-    let aliases: HashMap<Id, Id> = repositories.flat_map(|it| it.aliases.iter().copied()).collect();
-    move |reference| aliases.get(&reference).copied().unwrap_or(reference).slot()
 }
 
 /// A manifest's own blob and every blob that it names. Its children are followed by the closure.

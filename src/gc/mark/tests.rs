@@ -91,6 +91,34 @@ fn a_blob_is_kept_by_any_repository_and_through_an_alias() {
     assert_eq!(fate('g'), Fate::Garbage);
 }
 
+#[test]
+fn a_wrong_link_in_one_repository_hides_nothing_of_another() {
+    let sha512: Digest = format!("sha512:{}", "01".repeat(64)).parse().unwrap();
+    let mut image = manifest("", "l", None);
+    image.blobs[0].digest = sha512.clone();
+    let of = |name: &str, blob| Repository {
+        name: name.parse().unwrap(),
+        aliases: vec![(sha512.clone(), digest(blob))],
+        ..repository("A")
+    };
+    let blobs: Vec<Digest> = "Alxg".chars().map(digest).collect();
+    for (first, second) in [('l', 'x'), ('x', 'l')] {
+        let manifests = HashMap::from([(digest('A'), image.clone())]);
+        let mut inventory = Inventory::of([&of("a", first), &of("b", second)], &manifests, &blobs);
+        let fates = |inventory: &Inventory| {
+            let marks = super::blobs(inventory);
+            ['l', 'x', 'g'].map(|letter| marks.fate(inventory.digests.id(&digest(letter)).unwrap()))
+        };
+        assert_eq!(fates(&inventory), [Fate::Held, Fate::Held, Fate::Garbage]);
+        // What the bytes of a blob prove counts where no link says so.
+        inventory.repositories.iter_mut().for_each(|it| it.aliases.clear());
+        assert_eq!(fates(&inventory), [Fate::Garbage, Fate::Garbage, Fate::Garbage]);
+        let [alias, layer] = [&sha512, &digest('l')].map(|it| inventory.digests.id(it).unwrap());
+        inventory.proofs.computed(layer, alias, &inventory.digests);
+        assert_eq!(fates(&inventory), [Fate::Held, Fate::Garbage, Fate::Garbage]);
+    }
+}
+
 /// `A` and `B` are images of one layer of their own and one they share, `I` is an index of both.
 fn images() -> HashMap<Digest, Document> {
     HashMap::from([

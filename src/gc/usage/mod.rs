@@ -3,7 +3,7 @@
 //! Each root is followed once, and each blob that it reaches is marked with who did: so the cost grows with the
 //! references, not with tags times blobs, and takes 16 bytes for each digest.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::mark::{Fate, Graph};
 use crate::model::{Id, Inventory, Manifest, Repository};
@@ -95,7 +95,6 @@ struct Seen {
 struct Pass<'a> {
     inventory: &'a Inventory,
     bytes: &'a [u64],
-    aliases: HashMap<Id, Id>,
     /// By [`Id::slot`].
     seen: Vec<Seen>,
     closures: u32,
@@ -112,13 +111,7 @@ impl<'a> Pass<'a> {
     fn new(inventory: &'a Inventory, bytes: &'a [u64]) -> Self {
         let unseen =
             Seen { closure: 0, tag: NOBODY, repository: NOBODY, by_several: false, fate: Fate::Garbage };
-        Self {
-            inventory,
-            bytes,
-            aliases: inventory.repositories.iter().flat_map(|it| it.aliases.iter().copied()).collect(),
-            seen: vec![unseen; inventory.digests.slots()],
-            closures: 0,
-        }
+        Self { inventory, bytes, seen: vec![unseen; inventory.digests.slots()], closures: 0 }
     }
 
     fn repository(&mut self, at: u32, first_tag: u32, repository: &Repository) -> RepositoryUsage {
@@ -132,7 +125,7 @@ impl<'a> Pass<'a> {
         for of_one in linked.chunk_by(|(a, _), (b, _)| a == b) {
             let holder = if let [(_, tag)] = of_one { first_tag + tag } else { SEVERAL };
             let closure = graph.closure([of_one[0].0]);
-            let bytes = self.reach(at, holder, Fate::Kept, &closure);
+            let bytes = self.reach((at, repository), holder, Fate::Kept, &closure);
             usage.held.total_bytes = usage.held.total_bytes.saturating_add(bytes.new);
             for (_, tag) in of_one {
                 usage.tags[*tag as usize] = Some(Held { total_bytes: bytes.total, alone_bytes: 0 });
@@ -142,21 +135,26 @@ impl<'a> Pass<'a> {
         let undoable = graph.closure(repository.undoable.iter().copied());
         let untagged = repository.revisions.iter().copied();
         let untagged = graph.closure(untagged.filter(|it| !reached.contains(it) && !undoable.contains(it)));
-        let undo = self.reach(at, SEVERAL, Fate::Undoable, &undoable);
-        let untagged = self.reach(at, SEVERAL, Fate::Held, &untagged);
+        let undo = self.reach((at, repository), SEVERAL, Fate::Undoable, &undoable);
+        let untagged = self.reach((at, repository), SEVERAL, Fate::Held, &untagged);
         usage.untagged_bytes = untagged.new;
         usage.held.total_bytes = usage.held.total_bytes.saturating_add(undo.new).saturating_add(untagged.new);
         usage
     }
 
-    fn reach(&mut self, at: u32, holder: u32, fate: Fate, closure: &HashSet<Id>) -> Reached {
+    fn reach(
+        &mut self,
+        (at, repository): (u32, &Repository),
+        holder: u32,
+        fate: Fate,
+        closure: &HashSet<Id>,
+    ) -> Reached {
         self.closures += 1;
         let mut reached = Reached { total: 0, new: 0 };
         for manifest in closure {
             let blobs = self.inventory.manifests.get(manifest).into_iter().flat_map(Manifest::blobs);
             for reference in std::iter::once(*manifest).chain(blobs.map(|it| it.blob)) {
-                let blob = self.aliases.get(&reference).copied().unwrap_or(reference);
-                let Some(slot) = blob.slot() else { continue };
+                let Some(slot) = repository.resolve(reference).slot() else { continue };
                 let (seen, bytes) = (&mut self.seen[slot], self.bytes[slot]);
                 if seen.closure == self.closures {
                     continue;

@@ -32,7 +32,12 @@ impl Scanner<'_> {
             .collect();
         // Tags and revisions must be manifests; what an index lists may as well be a plain blob.
         let mut must_be_manifests = true;
+        // An index may list a manifest by another algorithm; then layer links say which blob that is.
+        let mut aliases: Vec<(Id, Id)> =
+            repositories.iter().flat_map(|it| it.aliases.iter().copied()).collect();
+        aliases.sort_unstable();
         loop {
+            follow_aliases(&mut wanted, &aliases);
             wanted.sort_unstable();
             wanted.dedup();
             // What turned out to be no manifest where an index lists it is still none where it must be one.
@@ -113,6 +118,16 @@ impl Scanner<'_> {
             }
         }
         Ok(used)
+    }
+}
+
+/// Puts the blobs that layer links lead to in place of references by another algorithm, under which no blob is stored.
+fn follow_aliases(wanted: &mut Vec<Id>, aliases: &[(Id, Id)]) {
+    let others: Vec<Id> = wanted.extract_if(.., |id| id.slot().is_none()).collect();
+    for id in others {
+        let first = aliases.partition_point(|(alias, _)| *alias < id);
+        let of_it = aliases[first..].iter().take_while(|(alias, _)| *alias == id);
+        wanted.extend(of_it.map(|(_, blob)| *blob).filter(|blob| blob.slot().is_some()));
     }
 }
 

@@ -90,6 +90,7 @@ impl Store {
             mut remembered,
             news,
             mut sizes,
+            proofs,
             repositories,
             blobs,
             ..
@@ -124,6 +125,7 @@ impl Store {
             news,
             blobs,
             sizes,
+            proofs,
             bare,
             undo,
             problems,

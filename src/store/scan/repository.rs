@@ -7,9 +7,7 @@ use std::sync::atomic::Ordering;
 use rayon::prelude::*;
 
 use super::{Listed, Scanner, odd, unreadable};
-use crate::model::{
-    Algorithm, Code, Digest, Id, Problem, RepoName, Repository, Severity, Tag, TagName, TagState,
-};
+use crate::model::{Algorithm, Code, Digest, Id, RepoName, Repository, Severity, Tag, TagName, TagState};
 use crate::store::io::{Dir, Kind};
 use crate::store::layout;
 use crate::store::links::{self, Link};
@@ -181,21 +179,15 @@ impl Scanner<'_> {
                 path = layout::hidden(&path);
                 link = links::read(&self.store.io, dir, &path);
             }
-            let problem = match link {
+            match link {
                 Link::To(blob, _) => return Some((*layer, self.intern(&blob))),
-                Link::Missing => return None,
-                Link::Bad(cause) => Problem {
-                    severity: Severity::Doubt,
-                    code: Code::BadLink,
-                    repository: Some(name.clone()),
-                    path: dir.path().join(&path).display().to_string(),
-                    cause,
-                    remedy: "push the image again; until then it is unknown which blob this layer is".into(),
-                },
-                Link::Unreadable(error) => unreadable(&dir.path().join(&path), Some(name), &error),
-            };
-            *in_doubt = true;
-            self.report(problem);
+                // Whether that matters depends on whether a manifest needs it: see `gc::mark::AliasReference`.
+                Link::Missing | Link::Bad(_) => {}
+                Link::Unreadable(error) => {
+                    *in_doubt = true;
+                    self.report(unreadable(&dir.path().join(&path), Some(name), &error));
+                }
+            }
             None
         };
         foreign.filter_map(follow).collect()

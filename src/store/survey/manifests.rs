@@ -30,6 +30,22 @@ impl Surveyor<'_> {
         let (mut states, mut references, mut claims) = (HashMap::new(), Manifests::default(), Claims::new());
         // Tags and revisions must be manifests; what an index lists may as well be a plain blob.
         let mut must_be_manifests = true;
+        // An index may list a manifest by another algorithm; then layer links say which blob that is.
+        let links = repositories.iter().flat_map(|it| &it.layers);
+        let aliases: BTreeSet<(Id, Id)> = links
+            .filter_map(|(alias, link)| match link {
+                LinkState::To(blob) if alias.slot().is_none() => Some((*alias, *blob)),
+                _ => None,
+            })
+            .collect();
+        let follow = |id: Id| -> Vec<Id> {
+            if id.slot().is_some() {
+                return vec![id];
+            }
+            let least = Id::default();
+            let of_it = aliases.range((id, least)..).take_while(|(alias, _)| *alias == id);
+            of_it.map(|(_, blob)| *blob).filter(|blob| blob.slot().is_some()).collect()
+        };
         while !wanted.is_empty() {
             let mut children = BTreeSet::new();
             let list: Vec<Id> = wanted.into_iter().collect();
@@ -53,7 +69,8 @@ impl Surveyor<'_> {
                     states.insert(*id, state);
                 }
             }
-            wanted = children.into_iter().filter(|id| !states.contains_key(id)).collect();
+            let children = children.into_iter().flat_map(follow);
+            wanted = children.filter(|id| !states.contains_key(id)).collect();
             must_be_manifests = false;
         }
         Ok((states, references, claims))

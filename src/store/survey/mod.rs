@@ -16,7 +16,8 @@ use super::io::{Dir, Entry, Kind};
 use super::links::{self, Link};
 use super::{Store, layout};
 use crate::model::{
-    Digest, Digests, HiddenCopy, HiddenFile, Id, LinkState, OddKind, Oddity, RepoName, Survey, Surveyed,
+    Digest, Digests, HiddenCopy, HiddenFile, Id, LinkState, OddKind, Oddity, Proofs, RepoName, Survey,
+    Surveyed,
 };
 use crate::stop::{Interrupted, Stop};
 
@@ -64,6 +65,7 @@ impl Store {
             claims,
             hidden,
             intact: BTreeSet::new(),
+            proofs: Proofs::default(),
             oddities,
             is_partial: only.is_some(),
         })

@@ -1,42 +1,12 @@
 //! What the stock collector does not see, or would delete, in stores that are odd but live.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
-use janitor_testkit::{Collector, Digest, Registry};
+use janitor_testkit::{Collector, Digest, Registry, sha512};
 use serde_json::json;
-use sha2::{Digest as _, Sha512};
 
 use super::{assert_blobs, damage, findings, loose_blobs, runs};
-use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_versions};
+use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_versions, request};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
-/// One request in HTTP's oldest form: status and body. The harness's client knows sha256 only.
-fn request(registry: &Registry, method: &str, path: &str, content_type: &str, body: &[u8]) -> (u16, Vec<u8>) {
-    let mut stream = TcpStream::connect(registry.address()).unwrap();
-    let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {}\r\nAccept: {MANIFEST}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-        registry.address(),
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end_of_head = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
-    let status = String::from_utf8_lossy(&answer[..end_of_head]).split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_off(end_of_head + 4))
-}
-
-fn sha512(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::from("sha512:");
-    for byte in Sha512::digest(bytes) {
-        write!(text, "{byte:02x}").unwrap();
-    }
-    text
-}
 
 #[test]
 fn an_image_with_a_sha512_layer_outlives_a_collection() {

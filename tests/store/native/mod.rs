@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "what people and the registry do to a store is done here")]
 
+mod aliases;
 mod copies;
 mod crashes;
 mod doubt;

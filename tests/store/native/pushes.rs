@@ -277,7 +277,7 @@ fn an_image_in_a_new_repository_is_whole() {
 fn naming_a_layer_by_sha512(stage: &NativeStage) -> String {
     let layer = stage.layer();
     let text = String::from_utf8(stage.gone.document().bytes.clone()).unwrap();
-    let manifest = text.replace(layer.as_str(), &format!("sha512:{}", layer.hex().repeat(2)));
+    let manifest = text.replace(layer.as_str(), &stage.long(&layer));
     assert_ne!(manifest, text);
     manifest
 }

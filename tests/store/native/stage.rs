@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use janitor_testkit::{Digest, Image, ImageSpec, Layer, StoreView};
+use janitor_testkit::{Digest, Image, ImageSpec, Layer, StoreView, sha512};
 use registry_janitor::cli::EngineChoice;
 use registry_janitor::config::{Collection, Config, Guards, Quiet};
 use registry_janitor::report::SweepReport;
@@ -78,9 +78,15 @@ impl NativeStage {
         Digest::parse(document["config"]["digest"].as_str().unwrap())
     }
 
+    /// The sha512 digest of a blob of what is gone.
+    pub(crate) fn long(&self, blob: &Digest) -> String {
+        sha512(&self.gone.blobs()[blob])
+    }
+
     /// The layer link in `app` that names a blob by a sha512 digest.
     pub(crate) fn alias(&self, blob: &Digest) -> PathBuf {
-        self.view().repository("app").join("_layers/sha512").join(blob.hex().repeat(2)).join("link")
+        let long = self.long(blob);
+        self.view().repository("app").join("_layers/sha512").join(&long["sha512:".len()..]).join("link")
     }
 
     /// The tags that stay.
