@@ -179,7 +179,10 @@ impl<'a> Troubles<'a> {
             if matches!(repository.layers.get(&reference), Some(LinkState::Unreadable)) {
                 return;
             }
-            if blob == reference || survey.proofs.refute(reference, blob, &survey.digests) {
+            // Where the blob that the link names is gone, another one may be known to be the right one.
+            let is_other = survey.proofs.refute(reference, blob, &survey.digests)
+                || survey.proofs.blob(reference).is_some_and(|proven| proven != blob);
+            if blob == reference || is_other {
                 self.trouble(Trouble::Layer(r, reference), needed, Role::Part);
                 return;
             }

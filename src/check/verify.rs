@@ -44,9 +44,14 @@ pub fn verify(
 ) -> Vec<Broken> {
     let mut broken = Vec::new();
     for repository in &inventory.repositories {
+        // What was found whole for one tag is not followed again for another: many tags may share a large index.
+        let mut whole = HashSet::new();
         for tag in &repository.tags {
             if let Some(tagged) = tag.digest() {
-                let lacks = lacking(inventory, repository, tagged, &HashSet::new(), resized);
+                let (lacks, seen) = follow(inventory, repository, tagged, &whole, resized);
+                if lacks.is_empty() {
+                    whole.extend(seen);
+                }
                 for (id, _) in &lacks {
                     missing(&repository.name, inventory.digest(*id));
                 }
@@ -128,15 +133,27 @@ pub(crate) fn lacking(
     do_not_count: &HashSet<Id>,
     resized: &BTreeMap<Id, u64>,
 ) -> Vec<(Id, String)> {
+    follow(inventory, repository, tagged, do_not_count, resized).0
+}
+
+/// What an image lacks, and everything that was looked at: all that the image needs as a manifest, but for what is in
+/// `skip` or only needed by that.
+fn follow(
+    inventory: &Inventory,
+    repository: &Repository,
+    tagged: Id,
+    skip: &HashSet<Id>,
+    resized: &BTreeMap<Id, u64>,
+) -> (Vec<(Id, String)>, HashSet<Id>) {
     let mut lacks = Vec::new();
     let linked = |id: Id, links: &[Id]| links.binary_search(&id).is_ok();
     let digest = |id: Id| inventory.digest(id);
     // Referrers are not part of what a tag's pull fetches, so only children are followed.
     let mut open = vec![tagged];
-    let mut seen = do_not_count.clone();
+    let mut seen = HashSet::new();
     let mut parts = HashSet::new();
     while let Some(id) = open.pop() {
-        if !seen.insert(id) {
+        if skip.contains(&id) || !seen.insert(id) {
             continue;
         }
         if id.slot().is_none() {
@@ -169,7 +186,7 @@ pub(crate) fn lacking(
             }
         }
     }
-    lacks
+    (lacks, seen)
 }
 
 /// What a layer or a configuration lacks to be pulled. One that is named by another algorithm is stored under sha256,
@@ -369,6 +386,41 @@ mod tests {
         assert_eq!(verify(&stock), []);
         without(&mut stock.blobs, "one");
         assert_eq!(verify(&stock)[0].missing, [alias]);
+    }
+
+    #[test]
+    fn many_tags_that_share_a_large_index_are_followed_once() {
+        const MANY: usize = 20_000;
+        let descriptor =
+            |name: &str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
+        let index = |children: Box<[Descriptor]>| Document {
+            size_bytes: 1,
+            children,
+            blobs: Box::default(),
+            subject: None,
+        };
+        let names: Vec<String> = (0..MANY).map(|number| format!("child {number}")).collect();
+        let mut stock = whole();
+        let repository = &mut stock.repositories[0];
+        let mut manifests: HashMap<Digest, Document> =
+            HashMap::from([(digest("shared"), index(names.iter().map(|it| descriptor(it)).collect()))]);
+        // With one index that all of them share, following each tag alone would take 400 million steps.
+        for number in 0..MANY {
+            let name = format!("index {number}");
+            let children = [
+                descriptor("shared"),
+                Descriptor { size_bytes: Some(number as u64), ..descriptor("shared") },
+            ];
+            manifests.insert(digest(&name), index(children.into()));
+            let state = TagState::Linked { digest: digest(&name), pushed_at: jiff::Timestamp::UNIX_EPOCH };
+            repository.tags.push(Tag { name: format!("t{number}").parse().unwrap(), state });
+        }
+        let all: Vec<Digest> = manifests.keys().cloned().collect();
+        repository.revisions.extend(all.iter().cloned());
+        repository.layers.extend(names.iter().map(|it| digest(it)));
+        stock.blobs.extend(all.into_iter().chain(names.iter().map(|it| digest(it))));
+        stock.manifests.extend(manifests);
+        assert_eq!(verify(&stock), []);
     }
 
     #[test]

@@ -65,10 +65,17 @@ impl Store {
         self.each(blobs, |(blob, algorithm)| {
             let path = format!("{}/{}/{}", layout::BLOBS, layout::blob_dir(blob), layout::DATA);
             let mut interrupted = Ok(());
-            let computed = self.compute_digest(&self.root, &path, *algorithm, |_| {
-                interrupted = stop.check();
-                interrupted.map_err(io::Error::other)
-            });
+            let mut compute = |path: &str| {
+                self.compute_digest(&self.root, path, *algorithm, |_| {
+                    interrupted = stop.check();
+                    interrupted.map_err(io::Error::other)
+                })
+            };
+            let computed = match compute(&path) {
+                // The janitor hides blobs while it decides whether they may go.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => compute(&layout::hidden(&path)),
+                computed => computed,
+            };
             interrupted?;
             Ok(computed.ok().and_then(|(own, computed)| (own == *blob).then_some(computed)))
         })

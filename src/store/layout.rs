@@ -101,6 +101,10 @@ pub(super) const LINK_MAX_BYTES: u64 = 256;
 /// The largest manifest that the registry takes (`maxManifestBodySize`, distribution 2.8 and 3.x).
 pub(super) const MANIFEST_MAX_BYTES: u64 = 4 << 20;
 
+/// Larger manifests are read one at a time: what is parsed takes several times their bytes. An image of a hundred
+/// layers takes 20 KiB.
+pub(super) const SMALL_MANIFEST_BYTES: u64 = 128 << 10;
+
 /// Whether what an index lists is not too large for a manifest.
 pub(super) fn may_be_manifest(listed: &Reference) -> bool {
     listed.size_bytes.is_none_or(|size| size <= MANIFEST_MAX_BYTES)

@@ -1,18 +1,19 @@
 //! Reading manifests, each checked against its own digest.
 
 use std::io;
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::Store;
-use super::layout;
+use super::io::Content;
+use super::{Store, layout};
 use crate::model::{Code, Digest, Document, ManifestError, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
 /// What the bytes behind a digest turned out to be.
 #[derive(Debug)]
 pub(super) enum ManifestRead {
-    /// A manifest.
-    Manifest(Document),
+    /// A manifest, which was handed on.
+    Manifest,
     /// No manifest, by its bytes, but a plain blob: an index may list those.
     Plain,
     /// Too large to be one.
@@ -24,7 +25,8 @@ pub(super) enum ManifestRead {
 }
 
 impl Store {
-    /// Reads manifests, in their order: one open and one read each.
+    /// Reads manifests: one open and one read each, and an open more for a large one. Each manifest is handed on at
+    /// once, with its position, so that no more of them are held than are read at the same time.
     ///
     /// The registry 2.8 and 3.0 write a manifest's bytes in place, so what does not match its digest
     /// is read once more after `patience` before it is called damaged.
@@ -34,25 +36,57 @@ impl Store {
         must_be_manifests: bool,
         patience: Duration,
         stop: &Stop,
+        take: impl Fn(usize, &Document) + Sync,
     ) -> Result<Vec<ManifestRead>, Interrupted> {
-        let read = |digest: &Digest| {
+        let read = |at: &usize| {
             stop.check()?;
-            Ok(self.read_manifest(digest, must_be_manifests))
+            Ok(self.read_manifest(&wanted[*at], must_be_manifests, |document| take(*at, document)))
         };
-        let mut reads = self.each(wanted, read)?;
+        let positions: Vec<usize> = (0..wanted.len()).collect();
+        let mut reads = self.each(&positions, read)?;
         if reads.iter().any(|read| matches!(read, ManifestRead::Doubt(_))) {
             stop.wait(patience)?;
-            for (digest, read) in wanted.iter().zip(&mut reads) {
+            for (at, read) in reads.iter_mut().enumerate() {
                 if matches!(read, ManifestRead::Doubt(_)) {
                     stop.check()?;
-                    *read = self.read_manifest(digest, must_be_manifests);
+                    let take = |document: &Document| take(at, document);
+                    *read = self.read_manifest(&wanted[at], must_be_manifests, take);
                 }
             }
         }
         Ok(reads)
     }
 
-    fn read_manifest(&self, digest: &Digest, must_be_manifest: bool) -> ManifestRead {
+    /// Reads what may be a manifest. Its bytes, and what is parsed from them, are to be dropped by the end of `act`:
+    /// large ones are read one at a time, whatever the number of jobs, so that a store full of them takes no more
+    /// memory than one of them does.
+    pub(super) fn with_manifest_bytes<T>(&self, path: &str, act: impl Fn(io::Result<Content>) -> T) -> T {
+        match self.io.read(&self.root, path, layout::SMALL_MANIFEST_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                let _turn = self.large_manifests.lock().unwrap_or_else(PoisonError::into_inner);
+                act(self.io.read(&self.root, path, layout::MANIFEST_MAX_BYTES))
+            }
+            read => act(read),
+        }
+    }
+
+    fn read_manifest(
+        &self,
+        digest: &Digest,
+        must_be_manifest: bool,
+        take: impl Fn(&Document),
+    ) -> ManifestRead {
+        let path = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(digest));
+        self.with_manifest_bytes(&path, |read| self.manifest_of(digest, read, must_be_manifest, &take))
+    }
+
+    fn manifest_of(
+        &self,
+        digest: &Digest,
+        read: io::Result<Content>,
+        must_be_manifest: bool,
+        take: impl Fn(&Document),
+    ) -> ManifestRead {
         let dir = layout::blob_dir(digest);
         let path = format!("{}/{dir}/data", layout::BLOBS);
         let doubt = |code, cause: String, remedy: &str| {
@@ -65,7 +99,7 @@ impl Store {
                 remedy: remedy.into(),
             }))
         };
-        let bytes = match self.io.read(&self.root, &path, layout::MANIFEST_MAX_BYTES) {
+        let bytes = match read {
             Ok(content) => content.bytes,
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge && !must_be_manifest => {
                 return ManifestRead::Large;
@@ -93,7 +127,10 @@ impl Store {
             );
         }
         match Document::parse(&bytes) {
-            Ok(manifest) => ManifestRead::Manifest(manifest),
+            Ok(manifest) => {
+                take(&manifest);
+                ManifestRead::Manifest
+            }
             Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestRead::Plain,
             Err(error) => doubt(
                 Code::BadManifest,

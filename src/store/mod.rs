@@ -43,6 +43,7 @@ mod undo;
 mod watch;
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
@@ -106,6 +107,8 @@ pub struct Store {
     pool: ThreadPool,
     /// Whether something had no room even at the expense of the reserve.
     lacked_room: AtomicBool,
+    /// Held by whoever reads a large manifest.
+    large_manifests: Mutex<()>,
 }
 
 impl Store {
@@ -136,7 +139,15 @@ impl Store {
         })?;
         let pool = ThreadPoolBuilder::new().num_threads(jobs).thread_name(|n| format!("io-{n}")).build()?;
         pool.install(|| check_parts(&io, &data, &root, data_dir))?;
-        Ok(Self { io, data_dir: data_dir.into(), data, root, pool, lacked_room: AtomicBool::new(false) })
+        Ok(Self {
+            io,
+            data_dir: data_dir.into(),
+            data,
+            root,
+            pool,
+            lacked_room: AtomicBool::new(false),
+            large_manifests: Mutex::new(()),
+        })
     }
 
     /// The registry's root directory, as configured.

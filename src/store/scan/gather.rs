@@ -1,14 +1,17 @@
 //! The manifests that a scan needs, from tags and revisions down through indexes.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Scanner, WRITE_IN_PROGRESS};
-use crate::model::{Code, Content, Digest, Id, Manifest, Manifests, Problem, Repository, Severity, Sizes};
+use crate::model::{
+    Code, Content, Digest, Document, Id, Manifest, Manifests, Problem, Reference, Repository, Severity, Sizes,
+};
 use crate::stop::{Interrupted, Length};
 use crate::store::layout;
 use crate::store::manifests::ManifestRead;
 
-/// How many manifests are read before they are gone through: each takes a few KiB until then.
+/// How many manifests are read before they are gone through.
 const AT_A_TIME: usize = 2048;
 
 impl Scanner<'_> {
@@ -22,7 +25,7 @@ impl Scanner<'_> {
         remembered: &Manifests,
         present: impl Fn(Id) -> bool,
     ) -> Result<usize, Interrupted> {
-        let mut seen: HashSet<Id> = HashSet::new();
+        let mut seen = Seen::default();
         let mut bad: HashSet<Id> = HashSet::new();
         let mut absent: HashSet<Id> = HashSet::new();
         let mut used = 0;
@@ -36,6 +39,11 @@ impl Scanner<'_> {
         let mut aliases: Vec<(Id, Id)> =
             repositories.iter().flat_map(|it| it.aliases.iter().copied()).collect();
         aliases.sort_unstable();
+        // What is in no listing of blobs is there no more; there may be a great many such children. A listing that lacks
+        // what a tag or a revision names is not believed: that manifest is asked for by its path.
+        let may_be_there = |child: &Reference| {
+            layout::may_be_manifest(child) && (child.blob.slot().is_none() || present(child.blob))
+        };
         loop {
             follow_aliases(&mut wanted, &aliases);
             wanted.sort_unstable();
@@ -51,18 +59,14 @@ impl Scanner<'_> {
             // What an earlier look knows may name what it could not read.
             for id in wanted.extract_if(.., |id| is_enough(known, *id)) {
                 let listed = known.get(&id).into_iter().flat_map(Manifest::listed);
-                children.extend(listed.filter(layout::may_be_manifest).map(|child| child.blob));
-            }
-            // A listing that lacks what a revision names is not believed: the manifest is asked for by its path.
-            if !must_be_manifests {
-                absent.extend(wanted.extract_if(.., |id| !present(*id)));
+                children.extend(listed.filter(may_be_there).map(|child| child.blob));
             }
             if wanted.is_empty() && children.is_empty() {
                 break;
             }
             let mut take_in = |id: Id, manifest: Manifest<'_>| {
                 sizes.read(id, manifest);
-                let listed = manifest.listed().filter(layout::may_be_manifest);
+                let listed = manifest.listed().filter(may_be_there);
                 children.extend(listed.map(|child| child.blob));
             };
             for id in wanted.extract_if(.., |id| is_enough(remembered, *id) && present(*id)) {
@@ -73,12 +77,17 @@ impl Scanner<'_> {
             self.stop.begin("reading manifests", Length::Steps(wanted.len() as u64));
             for part in wanted.chunks(AT_A_TIME) {
                 let digests: Vec<Digest> = part.iter().map(|id| self.digest(*id)).collect();
+                let taken = Mutex::new(&mut *known);
+                let take = |at: usize, document: &Document| {
+                    let mut known = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                    known.insert(part[at], document, &mut self.all_digests());
+                };
+                let patience = WRITE_IN_PROGRESS;
                 let reads =
-                    self.store.read_manifests(&digests, must_be_manifests, WRITE_IN_PROGRESS, self.stop)?;
+                    self.store.read_manifests(&digests, must_be_manifests, patience, self.stop, take)?;
                 for (id, read) in part.iter().copied().zip(reads) {
                     match read {
-                        ManifestRead::Manifest(document) => {
-                            known.insert(id, &document, &mut self.all_digests());
+                        ManifestRead::Manifest => {
                             known.get(&id).into_iter().for_each(|manifest| take_in(id, manifest));
                         }
                         ManifestRead::Plain => known.insert_plain(id),
@@ -118,6 +127,28 @@ impl Scanner<'_> {
             }
         }
         Ok(used)
+    }
+}
+
+/// Which digests were looked at: a bit for each.
+#[derive(Default)]
+struct Seen {
+    /// By [`Id::slot`].
+    slots: Vec<u64>,
+    others: HashSet<Id>,
+}
+
+impl Seen {
+    /// Adds a digest; says whether it is new.
+    fn insert(&mut self, id: Id) -> bool {
+        let Some(slot) = id.slot() else { return self.others.insert(id) };
+        let (at, bit) = (slot / 64, 1 << (slot % 64));
+        if at >= self.slots.len() {
+            self.slots.resize(at + 1, 0);
+        }
+        let is_new = self.slots[at] & bit == 0;
+        self.slots[at] |= bit;
+        is_new
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use smallvec::SmallVec;
 
@@ -10,16 +11,12 @@ use crate::model::{
     Digest, Document, Id, LinkState, MOST_CLAIMS, Manifest, ManifestError, ManifestState, Manifests, Surveyed,
 };
 use crate::stop::Interrupted;
+use crate::store::io::Content;
 
-/// How many manifests are read before they are gone through: each takes a few KiB until then.
+/// How many manifests are read before they are gone through.
 const AT_A_TIME: usize = 2048;
 
 type Claims = HashMap<Id, SmallVec<[u64; 1]>>;
-
-enum Read {
-    Document(Document),
-    Else(ManifestState),
-}
 
 impl Surveyor<'_> {
     pub(super) fn manifests(
@@ -51,21 +48,20 @@ impl Surveyor<'_> {
             let list: Vec<Id> = wanted.into_iter().collect();
             for part in list.chunks(AT_A_TIME) {
                 let digests: Vec<Digest> = part.iter().map(|id| self.all_digests().get(*id)).collect();
-                let read = |digest: &Digest| {
+                let taken = Mutex::new((&mut references, &mut claims));
+                let read = |(id, digest): &(Id, Digest)| {
                     self.stop.check()?;
-                    Ok(self.manifest(digest, must_be_manifests))
+                    Ok(self.manifest(digest, must_be_manifests, |document| {
+                        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                        taken.0.insert(*id, document, &mut self.all_digests());
+                        self.claim(document, taken.1);
+                    }))
                 };
-                for (id, read) in part.iter().zip(self.store.each(&digests, read)?) {
-                    let state = match read {
-                        Read::Document(document) => {
-                            references.insert(*id, &document, &mut self.all_digests());
-                            self.claim(&document, &mut claims);
-                            let listed = references.get(id).into_iter().flat_map(Manifest::listed);
-                            children.extend(listed.filter(layout::may_be_manifest).map(|child| child.blob));
-                            ManifestState::Manifest
-                        }
-                        Read::Else(state) => state,
-                    };
+                let wanted: Vec<(Id, Digest)> = part.iter().copied().zip(digests).collect();
+                let read = self.store.each(&wanted, read)?;
+                for (id, state) in part.iter().zip(read) {
+                    let listed = references.get(id).into_iter().flat_map(Manifest::listed);
+                    children.extend(listed.filter(layout::may_be_manifest).map(|child| child.blob));
                     states.insert(*id, state);
                 }
             }
@@ -88,38 +84,51 @@ impl Surveyor<'_> {
         }
     }
 
-    fn manifest(&self, digest: &Digest, must_be_manifest: bool) -> Read {
+    fn manifest(&self, digest: &Digest, must_be_manifest: bool, take: impl Fn(&Document)) -> ManifestState {
         let path = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(digest));
-        let bytes = match self.store.io.read(&self.store.root, &path, layout::MANIFEST_MAX_BYTES) {
+        self.store
+            .with_manifest_bytes(&path, |read| self.manifest_of(digest, &path, read, must_be_manifest, &take))
+    }
+
+    fn manifest_of(
+        &self,
+        digest: &Digest,
+        path: &str,
+        read: io::Result<Content>,
+        must_be_manifest: bool,
+        take: impl Fn(&Document),
+    ) -> ManifestState {
+        let bytes = match read {
             Ok(content) => content.bytes,
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge && !must_be_manifest => {
-                return Read::Else(ManifestState::Blob);
+                return ManifestState::Blob;
             }
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                return Read::Else(ManifestState::Unknown(error.to_string()));
+                return ManifestState::Unknown(error.to_string());
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Read::Else(ManifestState::Absent);
+                return ManifestState::Absent;
             }
             Err(error) => {
                 self.tell_unreadable(format!("{}/{path}", layout::REGISTRY), None, &error);
-                return Read::Else(ManifestState::Unreadable);
+                return ManifestState::Unreadable;
             }
         };
         if Digest::of(&bytes) != *digest {
             if bytes.is_empty() {
-                return Read::Else(ManifestState::Empty);
+                return ManifestState::Empty;
             }
             let is_cut_short =
                 matches!(Document::parse(&bytes), Err(ManifestError::Json(error)) if error.is_eof());
-            return Read::Else(ManifestState::WrongHash { size_bytes: bytes.len() as u64, is_cut_short });
+            return ManifestState::WrongHash { size_bytes: bytes.len() as u64, is_cut_short };
         }
         match Document::parse(&bytes) {
-            Ok(document) => Read::Document(document),
-            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => {
-                Read::Else(ManifestState::Blob)
+            Ok(document) => {
+                take(&document);
+                ManifestState::Manifest
             }
-            Err(error) => Read::Else(ManifestState::Unknown(error.to_string())),
+            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestState::Blob,
+            Err(error) => ManifestState::Unknown(error.to_string()),
         }
     }
 }

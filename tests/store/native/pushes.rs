@@ -298,7 +298,9 @@ fn a_layer_under_another_algorithm_comes_back_with_what_it_leads_to() {
         let what = format!("{moment:?} {repository}");
         assert!(stage.view().has_blob(&digest) && alias.exists(), "{what}: its layer is lost");
         assert!(stage.view().has_blob(&config_digest), "{what}: its configuration is lost");
-        assert_eq!(report.collection.blobs_rescued, stage.gone.blobs().len(), "{what}");
+        // Where no link says which blob it is, any blob may be, so the manifest that is gone comes back as well.
+        let in_doubt = usize::from(repository == "other");
+        assert_eq!(report.collection.blobs_rescued, stage.gone.blobs().len() + in_doubt, "{what}");
     }
 }
 
