@@ -15,7 +15,7 @@ fn layer(repository: &str, name: &str) -> Place {
 
 /// An image, an index of it, an index of that, and what refers to the image.
 fn manifests() -> HashMap<Digest, Document> {
-    let descriptor = |name: &&str| Descriptor { digest: digest(name), size_bytes: None, foreign: false };
+    let descriptor = |name: &&str| Descriptor::new(digest(name), None, false);
     let manifest = |children: &[&str], subject: Option<&str>| Document {
         size_bytes: 1,
         children: children.iter().map(descriptor).collect(),

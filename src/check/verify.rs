@@ -83,9 +83,9 @@ pub fn links(inventory: &Inventory) -> impl Iterator<Item = Place> {
             }
             revisions.extend(repository.revisions.binary_search(&id).is_ok().then_some(id));
             let Some(manifest) = inventory.manifests.get(&id) else { continue };
-            open.extend(manifest.children());
-            let parts = manifest.blobs().map(|reference| reference.blob);
-            let parts = parts.chain(manifest.children().filter(|child| child.slot().is_none()));
+            open.extend(manifest.needed_children());
+            let parts = manifest.needed_blobs().map(|reference| reference.blob);
+            let parts = parts.chain(manifest.needed_children().filter(|child| child.slot().is_none()));
             // By another algorithm, the registry follows both layer links.
             let blobs = parts.flat_map(|it| [it, repository.resolve(it)]);
             layers.extend(blobs.filter(|blob| repository.layers.binary_search(blob).is_ok()));
@@ -118,7 +118,7 @@ pub(crate) fn absent_children(inventory: &Inventory, repository: &Repository, ta
         if id != tagged && !has_manifest(inventory, repository, id) {
             absent.push(id);
         } else if let Some(manifest) = inventory.manifests.get(&id) {
-            open.extend(manifest.children());
+            open.extend(manifest.needed_children());
         }
     }
     absent
@@ -178,8 +178,8 @@ fn follow(
             }
             continue;
         };
-        open.extend(manifest.children());
-        for reference in manifest.blobs().filter(|reference| !reference.foreign) {
+        open.extend(manifest.needed_children());
+        for reference in manifest.needed_blobs() {
             if parts.insert(reference.blob) {
                 let lack = lacking_part(inventory, repository, reference.blob, reference.size_bytes, resized);
                 lacks.extend(lack.map(|lack| (reference.blob, lack)));
@@ -255,8 +255,7 @@ mod tests {
 
     /// An index of an image and a plain blob; the image has a configuration, two layers and a foreign one.
     fn whole() -> Stock {
-        let descriptor =
-            |name: &str, foreign| Descriptor { digest: digest(name), size_bytes: Some(1), foreign };
+        let descriptor = |name: &str, foreign| Descriptor::new(digest(name), Some(1), foreign);
         let index = Document {
             size_bytes: 1,
             children: [descriptor("image", false), descriptor("cache", false)].into(),
@@ -363,11 +362,7 @@ mod tests {
     fn of_a_great_many_missing_blobs_the_first_are_listed_and_the_rest_is_counted() {
         let mut stock = whole();
         let image = stock.manifests.get_mut(&digest("image")).unwrap();
-        let layer = |number: u32| Descriptor {
-            digest: Digest::of(&number.to_le_bytes()),
-            size_bytes: Some(1),
-            foreign: false,
-        };
+        let layer = |number: u32| Descriptor::new(Digest::of(&number.to_le_bytes()), Some(1), false);
         image.blobs = (0..105).map(layer).collect();
         let broken = verify(&stock).remove(0);
         assert_eq!((broken.missing.len(), broken.missing_more), (LISTED, 5));
@@ -391,8 +386,7 @@ mod tests {
     #[test]
     fn many_tags_that_share_a_large_index_are_followed_once() {
         const MANY: usize = 20_000;
-        let descriptor =
-            |name: &str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
+        let descriptor = |name: &str| Descriptor::new(digest(name), Some(1), false);
         let index = |children: Box<[Descriptor]>| Document {
             size_bytes: 1,
             children,

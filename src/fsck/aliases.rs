@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Algorithm, BlobState, Digest, Id, LinkState, Manifest, Survey};
+use crate::model::{Algorithm, BlobState, Digest, Id, LinkState, Manifest, Reference, Survey};
 use crate::stop::{Interrupted, Stop};
 use crate::store::Store;
 
@@ -53,7 +53,7 @@ fn links(layers: &BTreeMap<Id, LinkState>) -> impl Iterator<Item = (Id, Id)> {
 fn needed(survey: &Survey) -> BTreeSet<Id> {
     let ids = survey.references.ids();
     let manifests = ids.iter().filter_map(|id| survey.references.get(id));
-    let references = manifests.flat_map(Manifest::references).filter(|it| !it.foreign);
+    let references = manifests.flat_map(Manifest::references).filter(Reference::is_needed);
     references.map(|it| it.blob).filter(|id| id.slot().is_none()).collect()
 }
 

@@ -33,8 +33,21 @@ pub struct Inventory {
     pub bare: Vec<RepoName>,
     /// Removed tags that can be brought back.
     pub undo: UndoTrash,
+    /// Revisions that no tag names and that cannot be read as manifests. Each is a doubt until it is judged.
+    pub unread: Vec<Unread>,
     /// Everything that was not as expected.
     pub problems: Vec<Problem>,
+}
+
+/// A revision that no tag names, and whose bytes are whole and no manifest that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its repository.
+    pub repository: RepoName,
+    /// Which it is.
+    pub manifest: Id,
+    /// The doubt that it is while it stays.
+    pub problem: Problem,
 }
 
 /// What was known before a look of what manifests reference.
@@ -154,7 +167,8 @@ impl Repository {
 impl Inventory {
     /// Whether any root of the store is in doubt; then no manifest and no blob is removed.
     pub fn in_doubt(&self) -> bool {
-        self.problems.iter().any(|problem| problem.severity == Severity::Doubt)
+        !self.unread.is_empty()
+            || self.problems.iter().any(|problem| problem.severity == Severity::Doubt)
             || self.repositories.iter().any(|repository| repository.in_doubt)
     }
 
@@ -213,7 +227,8 @@ impl Inventory {
         let mut seen = HashSet::new();
         while let Some(id) = open.pop() {
             if self.manifests.content(id).is_some() && seen.insert(id) {
-                open.extend(self.manifests.get(&id).into_iter().flat_map(Manifest::children));
+                let named = self.manifests.get(&id).into_iter().flat_map(Manifest::possible_manifests);
+                open.extend(named.map(|reference| reference.blob));
             }
         }
         let mut named: Vec<Id> = seen.into_iter().collect();

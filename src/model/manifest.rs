@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! size of the manifest, subject + 1 or 0, how many children, how many blobs,
-//! then for each of these: number * 2 + foreign, claimed size + 1 or 0
+//! then for each of these: number * 2 + is odd, claimed size + 1 or 0, and its flags if it is odd
 //! ```
 //!
-//! All of them are integers of variable length.
+//! All of them are integers of variable length. What a manifest holds and what it needs is nearly always the same, so
+//! both stand in one list, and a flag says which reference a pull does not need.
 
 use integer_encoding::VarInt;
 
-use super::{Descriptor, Digests, Document, Id};
+use super::{Descriptor, Digests, Document, Id, Standing};
 
 /// A reference to a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,17 @@ pub struct Reference {
     pub size_bytes: Option<u64>,
     /// Whether the content may legitimately live elsewhere (`urls`, a foreign layer).
     pub foreign: bool,
+    /// Whether a pull needs it.
+    pub standing: Standing,
+    /// Whether its media type leaves open that it is a manifest, although it is named as a layer or a configuration.
+    pub may_be_manifest: bool,
+}
+
+impl Reference {
+    /// Whether a pull needs it to be in the repository.
+    pub fn is_needed(&self) -> bool {
+        self.standing != Standing::Held && !self.foreign
+    }
 }
 
 /// What a manifest or an index references, as it stands in [`Manifests`](super::Manifests).
@@ -39,19 +51,48 @@ impl<'a> Manifest<'a> {
         self.size_bytes
     }
 
-    /// Entries of an index: other manifests, or plain blobs (`BuildKit` caches are such indexes).
+    /// Entries of an index: other manifests, or plain blobs (`BuildKit` caches are such indexes). All that it may hold.
     pub fn listed(self) -> impl Iterator<Item = Reference> + use<'a> {
         self.references().take(self.children)
     }
 
-    /// Other manifests, or plain blobs.
+    /// Other manifests, or plain blobs: all that it may hold.
     pub fn children(self) -> impl Iterator<Item = Id> + use<'a> {
         self.listed().map(|child| child.blob)
     }
 
-    /// Configuration and layers.
+    /// Configuration and layers: all that it may hold.
     pub fn blobs(self) -> impl Iterator<Item = Reference> + use<'a> {
         self.references().skip(self.children)
+    }
+
+    /// Other manifests, or plain blobs, that a pull fetches.
+    pub fn needed_children(self) -> impl Iterator<Item = Id> + use<'a> {
+        self.listed().filter(|child| child.standing != Standing::Held).map(|child| child.blob)
+    }
+
+    /// Configuration and layers that a pull fetches from the repository.
+    pub fn needed_blobs(self) -> impl Iterator<Item = Reference> + use<'a> {
+        self.blobs().filter(Reference::is_needed)
+    }
+
+    /// What it names that is to be read as a manifest: its children, and whatever else may be one by its media type.
+    pub fn possible_manifests(self) -> impl Iterator<Item = Reference> + use<'a> {
+        let is_child = self.children;
+        let numbered = self.references().enumerate();
+        numbered.filter(move |(at, it)| *at < is_child || it.may_be_manifest).map(|(_, it)| it)
+    }
+
+    /// The manifests that it leads to in a repository with these revisions, sorted: its children, whatever else may be
+    /// a manifest by its media type, and every other blob that is a revision, since the registry takes a manifest for a
+    /// layer. Not all of them need be manifests.
+    pub fn leads_to(self, revisions: &[Id]) -> impl Iterator<Item = Id> {
+        let is_child = self.children;
+        let numbered = self.references().enumerate();
+        let leads = move |(at, it): &(usize, Reference)| {
+            *at < is_child || it.may_be_manifest || revisions.binary_search(&it.blob).is_ok()
+        };
+        numbered.filter(leads).map(|(_, it)| it.blob)
     }
 
     /// Children first, then blobs.
@@ -65,9 +106,10 @@ impl<'a> Manifest<'a> {
         self.subject
     }
 
-    /// Whether it has the shape of an index: it lists manifests or nothing at all, and no blobs.
-    pub const fn is_index(self) -> bool {
-        self.blobs == 0 && (self.children > 0 || self.subject.is_none())
+    /// Whether it has the shape of an index: it lists manifests or nothing at all, and needs no blobs.
+    pub fn is_index(self) -> bool {
+        let needs_blobs = self.blobs().any(|it| it.standing != Standing::Held);
+        !needs_blobs && (self.children > 0 || self.subject.is_none())
     }
 
     /// Writes down what a document references.
@@ -75,16 +117,19 @@ impl<'a> Manifest<'a> {
         let Document { size_bytes, children, blobs, subject } = document;
         let subject = subject.as_ref().map(|subject| digests.intern(subject).number());
         write_head(*size_bytes, subject, children.len(), blobs.len(), to);
-        for Descriptor { digest, size_bytes, foreign } in children.iter().chain(blobs) {
-            write_reference(digests.intern(digest).number(), *size_bytes, *foreign, to);
+        for it in children.iter().chain(blobs) {
+            let &Descriptor { ref digest, size_bytes, foreign, standing, may_be_manifest } = it;
+            let blob = digests.intern(digest);
+            let it = Reference { blob, size_bytes, foreign, standing, may_be_manifest };
+            write_reference(blob.number(), it, to);
         }
     }
 
     /// Writes it down again, perhaps by other numbers.
     pub(super) fn write_again(self, number: impl Fn(Id) -> u32, to: &mut Vec<u8>) {
         write_head(self.size_bytes, self.subject.map(&number), self.children, self.blobs, to);
-        for Reference { blob, size_bytes, foreign } in self.references() {
-            write_reference(number(blob), size_bytes, foreign, to);
+        for it in self.references() {
+            write_reference(number(it.blob), it, to);
         }
     }
 
@@ -119,17 +164,46 @@ fn write_head(size_bytes: u64, subject: Option<u32>, children: usize, blobs: usi
     }
 }
 
-fn write_reference(number: u32, size_bytes: Option<u64>, foreign: bool, to: &mut Vec<u8>) {
-    write_integer(u64::from(number) << 1 | u64::from(foreign), to);
+fn write_reference(number: u32, it: Reference, to: &mut Vec<u8>) {
+    let flags = flags(it);
+    write_integer(u64::from(number) << 1 | u64::from(flags != 0), to);
     // The largest of all is as incredible with one byte less.
-    write_integer(size_bytes.map_or(0, |size| size.saturating_add(1)), to);
+    write_integer(it.size_bytes.map_or(0, |size| size.saturating_add(1)), to);
+    if flags != 0 {
+        to.push(flags);
+    }
 }
 
 fn reference(bytes: &mut &[u8]) -> Option<Reference> {
     let number = integer(bytes)?;
     let size_bytes = integer(bytes)?.checked_sub(1);
     let blob = Id::of_number((number >> 1).try_into().ok()?);
-    Some(Reference { blob, size_bytes, foreign: number & 1 == 1 })
+    let flags = if number & 1 == 1 { bytes.split_off_first().copied()? } else { 0 };
+    let standing = match flags & STANDING {
+        0 => Standing::Verified,
+        NEEDED => Standing::Needed,
+        HELD => Standing::Held,
+        _ => return None,
+    };
+    let (foreign, may_be_manifest) = (flags & FOREIGN != 0, flags & MAY_BE_MANIFEST != 0);
+    Some(Reference { blob, size_bytes, foreign, standing, may_be_manifest })
+}
+
+const FOREIGN: u8 = 1;
+const NEEDED: u8 = 2;
+const HELD: u8 = 4;
+const STANDING: u8 = NEEDED | HELD;
+const MAY_BE_MANIFEST: u8 = 8;
+
+/// What sets a reference apart from an ordinary one.
+fn flags(it: Reference) -> u8 {
+    let standing = match it.standing {
+        Standing::Verified => 0,
+        Standing::Needed => NEEDED,
+        Standing::Held => HELD,
+    };
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    standing | flag(it.foreign, FOREIGN) | flag(it.may_be_manifest, MAY_BE_MANIFEST)
 }
 
 pub(super) fn integer(bytes: &mut &[u8]) -> Option<u64> {

@@ -139,6 +139,14 @@ impl Manifests {
     }
 }
 
+#[cfg(test)]
+impl Manifests {
+    /// How they are remembered.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl std::fmt::Debug for Manifests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Manifests").field("len", &self.len()).finish_non_exhaustive()

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Id, Manifest};
+use super::{Id, Manifest, Standing};
 
 /// No blob is larger, whatever a manifest claims.
 const CREDIBLE_BYTES: u64 = i64::MAX as u64 / 1024;
@@ -29,7 +29,7 @@ impl Sizes {
 
     /// Takes down a manifest's own size, and what it claims of others.
     pub fn read(&mut self, id: Id, manifest: Manifest<'_>) {
-        for it in manifest.references() {
+        for it in manifest.references().filter(|it| it.standing != Standing::Held) {
             if let Some(claim) = it.size_bytes.filter(|size| *size <= CREDIBLE_BYTES) {
                 agree(self.entry(it.blob), claim);
             }
@@ -87,8 +87,8 @@ mod tests {
         let blob = Digest::of(b"blob");
         let (blob_id, manifest) = (digests.intern(&blob), digests.intern(&Digest::of(b"manifest")));
         for size_bytes in claims {
-            let descriptor = Descriptor { digest: blob.clone(), size_bytes: *size_bytes, foreign: false };
-            let itself = Descriptor { digest: Digest::of(b"manifest"), size_bytes: Some(1), foreign: false };
+            let descriptor = Descriptor::new(blob.clone(), *size_bytes, false);
+            let itself = Descriptor::new(Digest::of(b"manifest"), Some(1), false);
             let document = Document {
                 size_bytes: 10,
                 children: [itself].into(),
@@ -118,7 +118,7 @@ mod tests {
         let sha512: Digest = format!("sha512:{}", "01".repeat(64)).parse().unwrap();
         let [alias, blob, other] =
             [&sha512, &Digest::of(b"blob"), &Digest::of(b"m")].map(|it| digests.intern(it));
-        let descriptor = Descriptor { digest: sha512, size_bytes: Some(7), foreign: false };
+        let descriptor = Descriptor::new(sha512, Some(7), false);
         let blobs = [descriptor].into();
         let document = Document { size_bytes: 10, children: Box::default(), blobs, subject: None };
         let mut sizes = Sizes::default();

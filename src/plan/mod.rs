@@ -5,6 +5,7 @@ mod guard;
 mod known;
 mod losses;
 mod revisions;
+mod unread;
 
 use std::collections::HashSet;
 
@@ -15,6 +16,7 @@ pub use guard::{Share, TINY, TooMuch, confirm};
 pub use known::{blobs_share, known, tags_share};
 pub use losses::{Missed, Remains, losses};
 pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
+pub use unread::judge_unread;
 
 use crate::model::{Digest, Expected, Inventory, Place, Repository, Revision, TagState};
 use crate::policy::{Reason, Verdict};

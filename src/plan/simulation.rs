@@ -98,7 +98,7 @@ impl World {
         self.serial += 1;
         let digest = Digest::of(&self.serial.to_be_bytes());
         self.blobs.insert(digest.clone(), self.now);
-        Descriptor { digest, size_bytes: Some(1), foreign: false }
+        Descriptor::new(digest, Some(1), false)
     }
 
     fn manifest(&mut self, repository: &str, children: Vec<Descriptor>, blobs: usize) -> Descriptor {

@@ -32,7 +32,7 @@ fn revision(repository: &str, name: &str) -> Place {
 
 /// `name`, `name=child,child` or `name>subject`.
 fn manifests(specs: &[&str]) -> HashMap<Digest, Document> {
-    let descriptor = |name: &str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
+    let descriptor = |name: &str| Descriptor::new(digest(name), Some(1), false);
     let manifest = |spec: &&str| {
         let (rest, subject) =
             spec.split_once('>').map_or((*spec, None), |(rest, it)| (rest, Some(digest(it))));

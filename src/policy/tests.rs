@@ -35,8 +35,7 @@ struct Fixture {
 impl Fixture {
     /// A manifest that lists children or has a subject, all by name; a missing one is not there.
     fn manifest(&mut self, name: &str, children: &[&str], subject: Option<&str>) -> &mut Self {
-        let descriptor =
-            |name: &&str| Descriptor { digest: digest(name), size_bytes: Some(1), foreign: false };
+        let descriptor = |name: &&str| Descriptor::new(digest(name), Some(1), false);
         let manifest = Document {
             size_bytes: 100,
             children: children.iter().map(descriptor).collect(),
@@ -258,7 +257,7 @@ fn an_image_tagged_with_a_hash_of_its_content_is_an_image() {
     // An image, what is unknown, what only has a subject elsewhere, and a list of referrers.
     it.manifest("app", &[], None).tag(&bare("sources"), "app", 500);
     it.manifests.get_mut(&digest("app")).unwrap().blobs =
-        [Descriptor { digest: digest("config"), size_bytes: None, foreign: false }].into();
+        [Descriptor::new(digest("config"), None, false)].into();
     it.tag(&bare("other sources"), "unknown", 501);
     it.manifest("artifact", &[], Some("nowhere")).tag(&bare("more sources"), "artifact", 502);
     it.companion("", "gone", 503);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::io::Content;
 use super::{Store, layout};
-use crate::model::{Code, Digest, Document, ManifestError, Problem, Severity};
+use crate::model::{Code, Digest, Document, Problem, Severity};
 use crate::stop::{Interrupted, Stop};
 
 /// What the bytes behind a digest turned out to be.
@@ -131,11 +131,13 @@ impl Store {
                 take(&manifest);
                 ManifestRead::Manifest
             }
-            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestRead::Plain,
+            // What no tag and no revision names, the registry never took as a manifest.
+            Err(_) if !must_be_manifest => ManifestRead::Plain,
             Err(error) => doubt(
                 Code::BadManifest,
                 error.to_string(),
-                "delete the tags that name it, if nobody needs it; what it references is unknown",
+                "what it references is unknown; if nobody needs it, delete the tags that lead to it or delete it over the \
+                 registry's API; without them, a sweep removes it once GC_GRACE is over",
             ),
         }
     }

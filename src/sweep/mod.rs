@@ -40,7 +40,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
 use crate::model::{Code, FirstSeen, Inventory, Known, Place, Problem, Severity, UndoTrash};
-use crate::plan::{Grace, Remains};
+use crate::plan::{self, Grace, Remains};
 use crate::policy::{OddTimes, Verdict};
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Length, Stop};
@@ -356,6 +356,7 @@ impl<'a> Sweep<'a> {
         let inventory = self.with_missed_manifests(lock, inventory)?;
         self.lap("scan");
         let inventory = self.without_scratches(lock, inventory)?;
+        let inventory = self.judge_unread(inventory)?;
         let mut inventory = self.without_hollow_revisions(inventory)?;
         let expired = self.expired(&mut inventory);
         let now = self.clock.now();
@@ -368,11 +369,22 @@ impl<'a> Sweep<'a> {
     }
 
     /// Looks at the whole store once more; what was found before is still told.
-    fn look_anew(&self, mut inventory: Inventory) -> Result<Inventory, Interrupted> {
+    fn look_anew(&mut self, mut inventory: Inventory) -> Result<Inventory, Interrupted> {
         let problems = std::mem::take(&mut inventory.problems);
-        let mut inventory = self.store.scan_again(inventory, self.stop)?;
+        let mut inventory = self.judge_unread(self.store.scan_again(inventory, self.stop)?)?;
         inventory.problems.extend(problems);
         Ok(inventory)
+    }
+
+    /// Decides which revisions that cannot be read are a doubt.
+    fn judge_unread(&mut self, inventory: Inventory) -> Result<Inventory, Interrupted> {
+        let (grace, is_on) = (self.grace(), self.config.delete_untagged);
+        let (store, stop) = (self.store, self.stop);
+        let link_ages = |places: Vec<Place>| {
+            let ages = store.link_ages(places.iter().cloned(), stop)?;
+            Ok(places.iter().zip(ages).map(|(place, age)| self.counted(place, age)).collect())
+        };
+        plan::judge_unread(inventory, link_ages, |from| is_on && grace.is_over(from))
     }
 
     /// Whether any root is in doubt: what is still in the trash counts as one.

@@ -163,7 +163,7 @@ impl Sweep<'_> {
         run: &mut Run,
     ) -> Result<bool, Interrupted> {
         for look in 1..=LOOKS {
-            *inventory = self.store.scan_again(std::mem::take(inventory), self.stop)?;
+            *inventory = self.judge_unread(self.store.scan_again(std::mem::take(inventory), self.stop)?)?;
             if hidden.is_empty() {
                 return Ok(true);
             }

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::hollow::Hollow;
 use crate::gc::mark::{self, Aliases, Fate, Graph, Holder, Marks};
 use crate::gc::native;
-use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Revision, Stamp, Thing};
+use crate::model::{HiddenLink, Id, Inventory, LinkAge, Manifest, Revision, Stamp, Standing, Thing};
 use crate::plan::Blobs;
 use crate::stop::{Interrupted, Length};
 use crate::store::PART;
@@ -101,7 +101,8 @@ impl Reclaim {
 
     /// The blobs that the stock collector would take although they are to stay, so that they need a
     /// pin: young ones, since it knows no age; those behind a layer link of another algorithm, since
-    /// it does not follow it; and what a kept manifest that is no revision of its repository needs.
+    /// it does not follow it; what a kept manifest that is no revision of its repository names; and what any manifest
+    /// names where the registry does not look.
     pub(super) fn to_pin(&self, inventory: &Inventory, hollow: &Hollow) -> Vec<Id> {
         let mut pins: HashSet<Id> = self.plan.held.iter().copied().collect();
         let hollow: HashSet<Revision> = hollow.young.iter().copied().collect();
@@ -109,14 +110,13 @@ impl Reclaim {
         pins.extend(Aliases::of(inventory).all_blobs().filter(stays));
         for (at, repository) in (0..).zip(&inventory.repositories) {
             let graph = Graph::of(repository, &inventory.manifests);
-            let reached = graph.closure(repository.roots());
-            let lacking = reached.into_iter().filter(|manifest| {
-                repository.revisions.binary_search(manifest).is_err()
-                    || hollow.contains(&Revision { repository: at, manifest: *manifest })
-            });
-            let needed = lacking.flat_map(|manifest| {
-                let blobs = inventory.manifests.get(&manifest).into_iter().flat_map(Manifest::blobs);
-                std::iter::once(manifest).chain(blobs.map(|reference| reference.blob))
+            let reached = graph.closure(repository.roots().chain(repository.revisions.iter().copied()));
+            let needed = reached.into_iter().flat_map(|manifest| {
+                let is_lacking = repository.revisions.binary_search(&manifest).is_err()
+                    || hollow.contains(&Revision { repository: at, manifest });
+                let named = inventory.manifests.get(&manifest).into_iter().flat_map(Manifest::references);
+                let unseen = named.filter(move |it| is_lacking || it.standing == Standing::Held);
+                is_lacking.then_some(manifest).into_iter().chain(unseen.map(|it| it.blob))
             });
             pins.extend(needed.filter(stays));
         }

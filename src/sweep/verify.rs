@@ -140,12 +140,13 @@ pub(super) fn kept(inventory: &Inventory) -> Vec<Id> {
     inventory.blobs.iter().copied().filter(|blob| marks.fate(*blob) == Fate::Kept).collect()
 }
 
-/// By repository, the blobs that its tagged images and their referrers name, and that are not there.
+/// By repository, the blobs that its tagged images and their referrers need, and that are not there.
 fn missing(inventory: &Inventory) -> Missing {
     let of_one = |repository: &Repository| {
-        let reached = Graph::of(repository, &inventory.manifests).closure(repository.tagged());
-        let named = reached.iter().filter_map(|it| inventory.manifests.get(it)).flat_map(Manifest::blobs);
-        let absent = named.filter(|it| !it.foreign && !inventory.has_blob(repository.resolve(it.blob)));
+        let reached = Graph::of(repository, &inventory.manifests).needed(repository.tagged());
+        let manifests = reached.iter().filter_map(|it| inventory.manifests.get(it));
+        let named = manifests.flat_map(Manifest::needed_blobs);
+        let absent = named.filter(|it| !inventory.has_blob(repository.resolve(it.blob)));
         let absent: BTreeSet<Digest> = absent.map(|reference| inventory.digest(reference.blob)).collect();
         (!absent.is_empty()).then(|| (repository.name.clone(), absent))
     };

@@ -48,8 +48,7 @@ pub(super) fn lacking(
     let mut blobs: Vec<Id> = Vec::new();
     for id in reached.iter().copied() {
         if let Some(manifest) = inventory.manifests.get(&id) {
-            let references = manifest.blobs().filter(|reference| !reference.foreign);
-            blobs.extend(references.map(|reference| repository.resolve(reference.blob)));
+            blobs.extend(manifest.needed_blobs().map(|reference| repository.resolve(reference.blob)));
         }
         blobs.push(id);
     }

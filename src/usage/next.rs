@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::gc::mark::{self, Fate};
 use crate::gc::native;
-use crate::model::{FirstSeen, Id, Inventory, LinkAge, Measure, Problem, Revision, Thing};
+use crate::model::{FirstSeen, Id, Inventory, LinkAge, Measure, Place, Problem, Revision, Thing};
 use crate::plan::{self, Blobs, Candidate, Grace, Revisions};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{PART, Store, WRITE_IN_PROGRESS};
@@ -44,6 +44,13 @@ impl Sight<'_> {
     /// Decides, and measures. The inventory comes back without removed tags whose window is over and without
     /// revisions that the registry's own delete has left empty: a sweep does not count them either.
     pub(super) fn next_sweep(&mut self, mut inventory: Inventory) -> Result<(Inventory, Next), Interrupted> {
+        let (grace, is_on) = (self.grace(), self.config.delete_untagged);
+        let (first_seen, now) = (&mut self.first_seen, self.now);
+        let link_ages = |places: Vec<Place>| {
+            let ages = self.store.link_ages(places.iter().cloned(), self.stop)?;
+            Ok(places.iter().zip(ages).map(|(place, age)| age.counted(place, first_seen, now)).collect())
+        };
+        inventory = plan::judge_unread(inventory, link_ages, |from| is_on && grace.is_over(from))?;
         let expired_tags = self.expire(&mut inventory);
         let revisions = self.revisions(&inventory)?;
         let mut in_doubt = inventory.in_doubt() || !revisions.doubts.is_empty();

@@ -94,7 +94,8 @@ impl AliasReference {
             let roots = repository.roots().chain(repository.revisions.iter().copied());
             let reached: HashSet<Id> = Graph::of(repository, &inventory.manifests).closure(roots);
             let manifests = reached.iter().filter_map(|it| inventory.manifests.get(it));
-            let named = manifests.flat_map(Manifest::references).filter(is_needed).map(|it| it.blob);
+            let named =
+                manifests.flat_map(Manifest::references).filter(Reference::is_needed).map(|it| it.blob);
             let named = named.filter(|it| it.slot().is_none());
             all.extend(named.map(|alias| Self { repository: at, alias }));
         }
@@ -128,9 +129,4 @@ impl AliasReference {
         };
         Some(AliasDoubt { reference: self, why })
     }
-}
-
-/// Whether a pull asks this registry for it.
-const fn is_needed(reference: &Reference) -> bool {
-    !reference.foreign
 }

@@ -1,5 +1,8 @@
 //! What is reachable from what: pure, and per repository.
 //!
+//! Whatever a manifest may hold is followed, also a manifest that it names as a layer; what a pull needs of that is for
+//! `check/` to say.
+//!
 //! The closure is per repository because a manifest may be complete in one and sparse in another;
 //! the stock collector of registry 3.x marks across repositories and loses layers that way.
 
@@ -11,10 +14,15 @@ pub use aliases::{AliasDoubt, AliasReference, Aliases, Why};
 
 use crate::model::{Id, Inventory, Manifest, Manifests, Repository, Revision};
 
-/// What leads to what in one repository: an index to its children, an image to its referrers.
+/// What leads to what in one repository: an index to its children, any manifest to those that it names as layers, an
+/// image to its referrers.
 #[derive(Debug)]
 pub struct Graph<'a> {
     manifests: &'a Manifests,
+    /// Sorted.
+    revisions: &'a [Id],
+    /// What the repository has in the trash.
+    elsewhere: HashSet<Id>,
     referrers: HashMap<Id, Vec<Id>>,
     /// The repository's layer links of other algorithms: an index may list a manifest by such a digest.
     aliases: Vec<(Id, Id)>,
@@ -22,17 +30,23 @@ pub struct Graph<'a> {
 
 impl<'a> Graph<'a> {
     /// The graph of a repository's roots and revisions.
-    pub fn of(repository: &Repository, manifests: &'a Manifests) -> Self {
-        let aliases = repository.aliases.clone();
-        let mut graph = Self { manifests, referrers: HashMap::new(), aliases };
+    pub fn of(repository: &'a Repository, manifests: &'a Manifests) -> Self {
+        let (elsewhere, referrers) = (HashSet::new(), HashMap::new());
+        let (revisions, aliases) = (&repository.revisions, repository.aliases.clone());
+        let mut graph = Self { manifests, revisions, elsewhere, referrers, aliases };
         for manifest in repository.roots().chain(repository.revisions.iter().copied()) {
-            graph.add(manifest);
+            graph.refer(manifest);
         }
         graph
     }
 
     /// Adds a manifest that the repository has elsewhere, such as in the trash.
     pub fn add(&mut self, manifest: Id) {
+        self.elsewhere.insert(manifest);
+        self.refer(manifest);
+    }
+
+    fn refer(&mut self, manifest: Id) {
         if let Some(subject) = self.manifests.get(&manifest).and_then(Manifest::subject) {
             self.referrers.entry(subject).or_default().push(manifest);
         }
@@ -47,6 +61,28 @@ impl<'a> Graph<'a> {
 
     /// Adds what is reachable from further roots; says what was not reached before.
     pub fn extend(&self, reached: &mut HashSet<Id>, roots: impl IntoIterator<Item = Id>) -> Vec<Id> {
+        self.walk(reached, roots, |manifest, open| {
+            open.extend(manifest.leads_to(self.revisions));
+            if !self.elsewhere.is_empty() {
+                let blobs = manifest.blobs().map(|reference| reference.blob);
+                open.extend(blobs.filter(|blob| self.elsewhere.contains(blob)));
+            }
+        })
+    }
+
+    /// What pulls of the roots and of their referrers fetch: no more of what is reachable than the registry itself reads.
+    pub fn needed(&self, roots: impl IntoIterator<Item = Id>) -> HashSet<Id> {
+        let mut reached = HashSet::new();
+        self.walk(&mut reached, roots, |manifest, open| open.extend(manifest.needed_children()));
+        reached
+    }
+
+    fn walk(
+        &self,
+        reached: &mut HashSet<Id>,
+        roots: impl IntoIterator<Item = Id>,
+        follow: impl Fn(Manifest<'a>, &mut Vec<Id>),
+    ) -> Vec<Id> {
         let mut added = Vec::new();
         let mut open: Vec<Id> = roots.into_iter().collect();
         while let Some(manifest) = open.pop() {
@@ -55,7 +91,7 @@ impl<'a> Graph<'a> {
             }
             added.push(manifest);
             if let Some(manifest) = self.manifests.get(&manifest) {
-                open.extend(manifest.children());
+                follow(manifest, &mut open);
             }
             if manifest.slot().is_none()
                 && let Ok(at) = self.aliases.binary_search_by_key(&manifest, |(alias, _)| *alias)

@@ -9,7 +9,7 @@ fn digest(letter: char) -> Digest {
 }
 
 fn descriptors(letters: &str) -> Box<[Descriptor]> {
-    let descriptor = |letter| Descriptor { digest: digest(letter), size_bytes: Some(1), foreign: false };
+    let descriptor = |letter| Descriptor::new(digest(letter), Some(1), false);
     letters.chars().map(descriptor).collect()
 }
 

@@ -16,7 +16,7 @@ fn digests(letters: &str) -> Vec<Digest> {
 /// `A` is an image of the layers `a` and `s`, `B` one of `b` and `s`, `I` an index of both; `S` is a sha512 name of
 /// the layer `t`.
 fn manifests() -> HashMap<Digest, Document> {
-    let descriptor = |letter| Descriptor { digest: digest(letter), size_bytes: Some(1), foreign: false };
+    let descriptor = |letter| Descriptor::new(digest(letter), Some(1), false);
     let manifest = |children: &str, blobs: &str| Document {
         size_bytes: 1,
         children: children.chars().map(descriptor).collect(),
@@ -198,7 +198,7 @@ fn a_link_under_another_algorithm_goes_with_its_blob_and_dangles_with_it() {
 
 #[test]
 fn a_link_under_another_algorithm_that_a_later_look_cannot_read_takes_its_blob_along() {
-    let named = Descriptor { digest: alias(), size_bytes: None, foreign: false };
+    let named = Descriptor::new(alias(), None, false);
     let image = Document { size_bytes: 1, children: [].into(), blobs: [named].into(), subject: None };
     let all = HashMap::from([(digest('C'), image)]);
     let with = |tagged: &str, aliases| {

@@ -17,7 +17,7 @@ fn size(letter: char) -> u64 {
 
 fn manifest(children: &str, blobs: &str, subject: Option<char>) -> Document {
     let descriptors = |letters: &str| {
-        let descriptor = |it| Descriptor { digest: digest(it), size_bytes: Some(1), foreign: false };
+        let descriptor = |it| Descriptor::new(digest(it), Some(1), false);
         letters.chars().map(descriptor).collect()
     };
     Document {

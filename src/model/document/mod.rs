@@ -1,11 +1,38 @@
-//! A manifest as it is written, read by shape.
+//! A manifest as it is written: what it names, and what of that the registry looks at.
+//!
+//! Two sets are read from it. What it may *hold* is generous: whatever it names in any place that somebody may
+//! follow, whichever of two equal keys that stands under, and whatever the media type. What it *needs* is exactly what
+//! the registry's decoder (`encoding/json` of Go, distribution 2.8 and 3.x) reads for its media type: keys in any case,
+//! the last of two equal keys, `null` as nothing, fields that it does not know as if they were not there. Nothing is
+//! removed that something kept may hold; an image is broken, and links are repaired, only by what it needs.
 
-use std::fmt;
+mod go;
+mod json;
 
-use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use std::collections::HashSet;
+
+use go::{Entries, Entry};
+use json::Kind as Json;
+use serde_json::value::RawValue;
 
 use super::{Digest, DigestError, excerpt};
+
+/// Raised whenever the same bytes may be read as something else than before. What an earlier sweep wrote down of
+/// manifests is used only if it was written under the same number; a test of this module forces it up.
+pub const MEANING: u32 = 2;
+
+/// How a manifest stands to something that it names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// A pull fetches it, and whichever way the manifest was pushed, the registry first made sure that the repository
+    /// has it.
+    #[default]
+    Verified,
+    /// A pull fetches it. Nothing says that the registry looked for it when the manifest was pushed.
+    Needed,
+    /// It is named where the registry does not look. It is kept, and may be missing.
+    Held,
+}
 
 /// A reference to something that is stored as a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +43,20 @@ pub struct Descriptor {
     pub size_bytes: Option<u64>,
     /// Whether the content may legitimately live elsewhere (`urls`, a foreign layer).
     pub foreign: bool,
+    /// Whether a pull needs it.
+    pub standing: Standing,
+    /// Whether its media type leaves open that it is a manifest, although it is named as a layer or a configuration.
+    pub may_be_manifest: bool,
+}
+
+impl Descriptor {
+    /// A reference that a pull needs, as nearly all of them are.
+    pub const fn new(digest: Digest, size_bytes: Option<u64>, foreign: bool) -> Self {
+        Self { digest, size_bytes, foreign, standing: Standing::Verified, may_be_manifest: false }
+    }
 }
 
 /// A manifest or an index, as far as it references something.
-///
-/// Read by shape, not by media type: whatever has `manifests`, `config`, `layers`, `fsLayers`,
-/// `blobs` or `subject` is followed, because the registry stores media types that it does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     /// Size of the manifest itself, in bytes.
@@ -40,191 +75,220 @@ pub enum ManifestError {
     /// Not the JSON of a manifest.
     #[error("not the JSON of a manifest: {}", excerpt(.0))]
     Json(#[from] serde_json::Error),
-    /// A reference is not a digest.
+    /// A reference that a pull needs is not a digest of an algorithm that the registry stores.
     #[error(transparent)]
     Digest(#[from] DigestError),
+    /// A reference that a pull needs is of another type than the registry reads.
+    #[error("{0} is of another type than the registry reads")]
+    Type(&'static str),
     /// Nothing in it says that it is a manifest.
-    #[error("none of manifests, config, layers, fsLayers, blobs, subject is in it")]
+    #[error(
+        "it has no known schemaVersion, and none of manifests, config, layers, fsLayers, blobs, subject names anything"
+    )]
     Shape,
 }
 
-/// A key as Go's decoder compares it with the ones it knows: by simple case folding, under which
-/// two letters beyond ASCII are an `s` and a `k`. Not every key is valid UTF-8, nor need it be.
-struct Key(String);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl Visitor<'_> for Keys {
-            type Value = Key;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_bytes<E>(self, key: &[u8]) -> Result<Key, E> {
-                let folded = |letter: char| match letter {
-                    '\u{17f}' => 's',
-                    '\u{212a}' => 'k',
-                    _ => letter.to_ascii_lowercase(),
-                };
-                Ok(Key(String::from_utf8_lossy(key).chars().map(folded).collect()))
-            }
-        }
-        deserializer.deserialize_bytes(Keys)
-    }
+/// As which kind of manifest the registry serves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    Schema1,
+    Image,
+    Index,
+    /// The registry serves no such version or media type: it is read by its shape.
+    Unknown,
 }
 
-/// A size, if it is one: the registry takes others in places that it does not look at, and no
-/// reference depends on them.
-struct Size(Option<u64>);
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde_json::Value::deserialize(deserializer).map(|value| Self(value.as_u64()))
-    }
-}
-
-/// A descriptor, with every digest that it was given: a key may be there more than once, and
-/// decoders differ in which one they take.
+/// The known keys of a manifest.
 #[derive(Default)]
-struct RawDescriptor {
-    digests: Vec<String>,
-    size: Option<u64>,
-    foreign: bool,
+struct Raw<'a> {
+    schema_version: Field<'a>,
+    media_type: Field<'a>,
+    /// Schema 1 alone has one, so its decoder may have taken whatever has one.
+    name: Field<'a>,
+    subject: Field<'a>,
+    manifests: Entries,
+    config: Entries,
+    layers: Entries,
+    fs_layers: Entries,
+    blobs: Entries,
 }
 
-impl<'de> Deserialize<'de> for RawDescriptor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Descriptors;
-        impl<'de> Visitor<'de> for Descriptors {
-            type Value = RawDescriptor;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a descriptor")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawDescriptor, A::Error> {
-                let mut raw = RawDescriptor::default();
-                while let Some(Key(key)) = map.next_key()? {
-                    match key.as_str() {
-                        // `blobSum` is what schema 1 calls it.
-                        "digest" | "blobsum" => raw.digests.extend(map.next_value::<Option<String>>()?),
-                        "size" => raw.size = map.next_value::<Size>()?.0,
-                        "urls" => {
-                            let urls: Option<Vec<IgnoredAny>> = map.next_value()?;
-                            raw.foreign = urls.is_some_and(|urls| !urls.is_empty());
-                        }
-                        _ => _ = map.next_value::<IgnoredAny>()?,
-                    }
-                }
-                if raw.digests.is_empty() {
-                    return Err(A::Error::missing_field("digest"));
-                }
-                Ok(raw)
-            }
-        }
-        deserializer.deserialize_map(Descriptors)
-    }
-}
-
-impl RawDescriptor {
-    fn descriptors(self) -> impl Iterator<Item = Result<Descriptor, DigestError>> {
-        let Self { digests, size, foreign } = self;
-        // Nothing says which of several digests the size belongs to.
-        let size_bytes = size.filter(|_| digests.len() == 1);
-        let descriptor =
-            move |digest: String| Ok(Descriptor { digest: digest.parse()?, size_bytes, foreign });
-        digests.into_iter().map(descriptor)
-    }
-}
-
-/// The known keys of a manifest, each with everything that it was given.
+/// A plain field, with every value that it was given.
 #[derive(Default)]
-struct Raw {
-    manifests: Option<Vec<RawDescriptor>>,
-    config: Option<Vec<RawDescriptor>>,
-    layers: Option<Vec<RawDescriptor>>,
-    fs_layers: Option<Vec<RawDescriptor>>,
-    blobs: Option<Vec<RawDescriptor>>,
-    subject: Option<Vec<RawDescriptor>>,
+struct Field<'a>(Vec<&'a RawValue>);
+
+impl Field<'_> {
+    /// What is left of it after Go's decoder: the last value that is not null, or an error.
+    fn decoded<T>(&self, read: impl Fn(&RawValue) -> Option<T>) -> Result<Option<T>, ()> {
+        let mut decoded = None;
+        for value in self.0.iter().filter(|value| json::kind(value) != Json::Null) {
+            decoded = Some(read(value).ok_or(())?);
+        }
+        Ok(decoded)
+    }
 }
 
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Raws;
-        impl<'de> Visitor<'de> for Raws {
-            type Value = Raw;
+impl<'a> Raw<'a> {
+    fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        let mut raw = Self::default();
+        json::each_field(text, |key, value| match key {
+            "schemaversion" => raw.schema_version.0.push(value),
+            "mediatype" => raw.media_type.0.push(value),
+            "name" => raw.name.0.push(value),
+            "subject" => raw.subject.0.push(value),
+            "manifests" => raw.manifests.list(value),
+            "config" => raw.config.object(value),
+            "layers" => raw.layers.list(value),
+            "fslayers" => raw.fs_layers.list(value),
+            "blobs" => raw.blobs.list(value),
+            _ => {}
+        })?;
+        Ok(raw)
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a manifest")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
-                let mut raw = Raw::default();
-                while let Some(Key(key)) = map.next_key()? {
-                    let (given, is_list) = match key.as_str() {
-                        "manifests" => (&mut raw.manifests, true),
-                        "config" => (&mut raw.config, false),
-                        "layers" => (&mut raw.layers, true),
-                        "fslayers" => (&mut raw.fs_layers, true),
-                        "blobs" => (&mut raw.blobs, true),
-                        "subject" => (&mut raw.subject, false),
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    let more = if is_list {
-                        map.next_value::<Option<Vec<RawDescriptor>>>()?
-                    } else {
-                        map.next_value::<Option<RawDescriptor>>()?.map(|one| vec![one])
-                    };
-                    if let Some(more) = more {
-                        given.get_or_insert_default().extend(more);
-                    }
-                }
-                Ok(raw)
-            }
+    /// As the registry's `manifestStore.Get` decides.
+    fn served(&self) -> Served {
+        let Ok(version) = self.schema_version.decoded(json::number) else { return Served::Unknown };
+        let Ok(media_type) = self.media_type.decoded(json::text) else { return Served::Unknown };
+        match (version, media_type.as_deref().unwrap_or_default()) {
+            (Some(1), _) => Served::Schema1,
+            (
+                Some(2),
+                "application/vnd.docker.distribution.manifest.v2+json"
+                | "application/vnd.oci.image.manifest.v1+json",
+            ) => Served::Image,
+            (
+                Some(2),
+                "application/vnd.docker.distribution.manifest.list.v2+json"
+                | "application/vnd.oci.image.index.v1+json",
+            ) => Served::Index,
+            (Some(2), "") if self.manifests.is_list() => Served::Index,
+            (Some(2), "") => Served::Image,
+            _ => Served::Unknown,
         }
-        deserializer.deserialize_map(Raws)
+    }
+
+    /// Whether it says the same to every decoder that may have taken it when it was pushed, so that the registry has
+    /// made sure that the repository has all that it needs. Decoders differ in what they check: one that reads any
+    /// value takes `null` behind an object for nothing, one that reads a struct for no change.
+    fn is_plain(&self, served: Served) -> bool {
+        let once = [&self.schema_version, &self.media_type, &self.subject].iter().all(|it| it.0.len() <= 1);
+        let Self { manifests, config, layers, fs_layers, blobs, name, .. } = self;
+        let (ours, others): (&[&Entries], &[&Entries]) = match served {
+            Served::Schema1 => (&[fs_layers], &[manifests, config, layers, blobs]),
+            Served::Image => (&[config, layers], &[manifests, fs_layers, blobs]),
+            Served::Index => (&[manifests], &[config, layers, fs_layers, blobs]),
+            Served::Unknown => return false,
+        };
+        once && (name.0.is_empty() || (served == Served::Schema1 && name.0.len() == 1))
+            && ours.iter().all(|it| it.is_plain())
+            && others.iter().all(|it| it.is_absent())
     }
 }
 
 impl Document {
-    /// Reads a manifest, as tolerantly as the registry does: keys in any case, a key that is there
-    /// twice (everything that either names is referenced), sizes that are none.
+    /// Reads a manifest, as tolerantly as the registry does.
     ///
     /// # Errors
-    /// When the bytes are not JSON, have none of the known shapes, or hold a reference that is not
-    /// a digest. A caller must then take everything the manifest might reference for referenced.
+    /// When the bytes are not JSON, nothing in them says that they are a manifest, or a pull needs a reference that
+    /// cannot be read. A caller must then take everything the manifest might reference for referenced.
     pub fn parse(content: &[u8]) -> Result<Self, ManifestError> {
-        let raw: Raw = serde_json::from_slice(content)?;
-        let shapes = [
-            raw.manifests.is_some(),
-            raw.config.is_some(),
-            raw.layers.is_some(),
-            raw.fs_layers.is_some(),
-            raw.blobs.is_some(),
-            raw.subject.is_some(),
-        ];
-        if !shapes.contains(&true) {
+        // Where bytes are not UTF-8, Go's decoder reads the same replacements.
+        let text = String::from_utf8_lossy(content);
+        let raw = Raw::read(&text)?;
+        let served = raw.served();
+        let subjects = subjects(&raw.subject);
+        let lists = [&raw.manifests, &raw.config, &raw.layers, &raw.fs_layers, &raw.blobs];
+        let has_shape = lists.iter().any(|it| it.has_shape()) || !subjects.is_empty();
+        if served == Served::Unknown && !has_shape {
             return Err(ManifestError::Shape);
         }
-        let descriptors =
-            |raw: Option<Vec<RawDescriptor>>| raw.into_iter().flatten().flat_map(RawDescriptor::descriptors);
-        let blobs = descriptors(raw.config).chain(descriptors(raw.layers));
-        let blobs = blobs.chain(descriptors(raw.blobs)).chain(descriptors(raw.fs_layers));
-        let subjects: Vec<Descriptor> = descriptors(raw.subject).collect::<Result<_, _>>()?;
-        Ok(Self {
-            size_bytes: content.len() as u64,
-            children: descriptors(raw.manifests).collect::<Result<_, _>>()?,
-            blobs: blobs.collect::<Result<_, _>>()?,
-            // A subject holds no content; of several, the registry's decoder takes the last.
-            subject: subjects.into_iter().next_back().map(|subject| subject.digest),
-        })
+        let standing = if raw.is_plain(served) { Standing::Verified } else { Standing::Needed };
+        let needed_by =
+            |kinds: &[Served]| (served == Served::Unknown || kinds.contains(&served)).then_some(standing);
+        let digest: fn(&Entry) -> &str = |entry| &entry.digest;
+        let blob_sum: fn(&Entry) -> &str = |entry| &entry.blob_sum;
+
+        let mut children = Vec::new();
+        raw.manifests.read("manifests", needed_by(&[Served::Index]), digest, &mut children)?;
+        let mut blobs = Vec::new();
+        raw.config.read("config", needed_by(&[Served::Image]), digest, &mut blobs)?;
+        raw.layers.read("layers", needed_by(&[Served::Image]), digest, &mut blobs)?;
+        raw.blobs.read("blobs", needed_by(&[]), digest, &mut blobs)?;
+        raw.fs_layers.read("fsLayers", needed_by(&[Served::Schema1]), blob_sum, &mut blobs)?;
+        // Of several subjects, decoders take the last. The others are kept with it, as children are.
+        let mut subjects = subjects.into_iter();
+        let subject = subjects.next_back();
+        children.extend(
+            subjects.filter(|it| Some(it) != subject.as_ref()).map(|digest| Descriptor {
+                standing: Standing::Held,
+                ..Descriptor::new(digest, None, false)
+            }),
+        );
+        Ok(Self { size_bytes: content.len() as u64, children: children.into(), blobs: blobs.into(), subject })
     }
 }
 
+/// Every subject that is a digest: the registry does not look at them.
+fn subjects(field: &Field<'_>) -> Vec<Digest> {
+    let mut entries = Entries::default();
+    field.0.iter().for_each(|value| entries.object(value));
+    entries.held().map(|held| held.digest.clone()).collect()
+}
+
+impl Entries {
+    /// Adds what these entries reference. What is `needed` comes first, as the registry reads it; then what is only
+    /// held.
+    fn read(
+        &self,
+        key: &'static str,
+        needed: Option<Standing>,
+        digest_of: impl Fn(&Entry) -> &str,
+        to: &mut Vec<Descriptor>,
+    ) -> Result<(), ManifestError> {
+        let begin = to.len();
+        if let Some(standing) = needed {
+            if self.is_of_other_type() {
+                return Err(ManifestError::Type(key));
+            }
+            for entry in self.decoded() {
+                let digest = digest_of(entry);
+                // The registry takes a manifest with these only where it does not look for them.
+                if digest.is_empty() {
+                    continue;
+                }
+                match digest.parse() {
+                    Ok(digest) => to.push(Descriptor {
+                        digest,
+                        size_bytes: entry.size,
+                        foreign: entry.has_urls,
+                        standing,
+                        may_be_manifest: entry.may_be_manifest(key),
+                    }),
+                    Err(_) if entry.has_urls => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        let held = || self.held().map(|held| &held.digest);
+        if held().eq(to[begin..].iter().map(|it| &it.digest)) {
+            return Ok(());
+        }
+        let mut seen: HashSet<Digest> = to[begin..].iter().map(|it| it.digest.clone()).collect();
+        for held in self.held().filter(|held| seen.insert(held.digest.clone())) {
+            to.push(Descriptor {
+                digest: held.digest.clone(),
+                size_bytes: held.size,
+                foreign: false,
+                standing: Standing::Held,
+                may_be_manifest: held.may_be_manifest(key),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod odd;
 #[cfg(test)]
 mod tests;

@@ -1,24 +1,24 @@
 //! The file of references: each digest once, and by their numbers what each manifest references.
 //!
 //! ```text
-//! a line that says what this is, and which janitor wrote it
+//! a line that says what this is, and what manifests meant to whoever wrote it
 //! how many sha256 digests, and these, 32 bytes each
 //! how many others, and these, each behind its length in bytes
 //! the manifests, as they stand in memory
 //! the sha256 of all of that
 //! ```
 //!
-//! Another janitor may understand manifests better, so what another version wrote is not used.
+//! A janitor that reads manifests differently does not use it: see [`MEANING`].
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use integer_encoding::{VarIntReader as _, VarIntWriter as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Digest, Digests, Id, Manifests, Selection};
+use crate::model::{Digest, Digests, Id, MEANING, Manifests, Selection};
 
-/// The first line.
-const TITLE: &str = concat!("registry-janitor references 1 ", env!("CARGO_PKG_VERSION"), "\n");
+/// What the first line begins with; [`MEANING`] follows.
+const TITLE: &str = "registry-janitor references ";
 const CHECKSUM_BYTES: u64 = 32;
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -28,8 +28,8 @@ pub enum ReferencesError {
     /// It could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Another version wrote it.
-    #[error("another version of the janitor wrote it")]
+    /// Whoever wrote it read manifests differently.
+    #[error("a version of the janitor wrote it that reads manifests differently")]
     Version,
     /// It is not as it was written.
     #[error("it is damaged: {0}")]
@@ -45,10 +45,11 @@ pub fn read_references(file: impl Read, size_bytes: u64) -> Result<(Digests, Man
     let length = size_bytes.checked_sub(CHECKSUM_BYTES).ok_or(damaged("it ends in the middle"))?;
     let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
     let mut content = Hashing { inner: file.by_ref().take(length), hasher: Sha256::new() };
-    let mut title = [0; TITLE.len()];
+    let expected = title();
+    let mut title = vec![0; expected.len()];
     content.read_exact(&mut title).map_err(short)?;
-    if title != TITLE.as_bytes() {
-        return Err(if title.starts_with(b"registry-janitor references ") {
+    if title != expected.as_bytes() {
+        return Err(if title.starts_with(TITLE.as_bytes()) {
             ReferencesError::Version
         } else {
             damaged("it begins otherwise")
@@ -98,7 +99,7 @@ pub fn write_references(
     numbers: &Selection,
 ) -> io::Result<()> {
     let mut file = Hashing { inner: BufWriter::with_capacity(BUFFER_BYTES, file), hasher: Sha256::new() };
-    file.write_all(TITLE.as_bytes())?;
+    file.write_all(title().as_bytes())?;
     let is_sha256 = |id: &Id| id.slot().is_some();
     file.write_varint(numbers.ids().filter(is_sha256).count())?;
     for id in numbers.ids().filter(is_sha256) {
@@ -120,6 +121,11 @@ pub fn write_references(
     let Hashing { mut inner, hasher } = file;
     inner.write_all(&hasher.finalize())?;
     inner.flush()
+}
+
+/// The first line.
+fn title() -> String {
+    format!("{TITLE}{MEANING}\n")
 }
 
 /// Hashes what goes through.

@@ -8,7 +8,7 @@
 //! stays referenced, and so stays. Bytes of the same length that rotted are seen by whoever reads them: a pull, and
 //! `janitor check`, which does not use this file.
 //!
-//! Missing, damaged or of another version, it is as if there were none: manifests are read, and a sweep writes it anew.
+//! Missing, damaged or written by a version that reads manifests differently, it is as if there were none: manifests are read, and a sweep writes it anew.
 //! An audit reads it and writes nothing. A crash leaves the old file or the new one.
 
 mod file;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{ReferencesError, read_references, write_references};
-use crate::model::{Content, Descriptor, Digest, Digests, Document, Id, Manifests, Selection};
+use crate::model::{Content, Descriptor, Digest, Digests, Document, Id, Manifests, Selection, Standing};
 
 fn written(digests: &Digests, manifests: &Manifests, ids: &[Id]) -> Vec<u8> {
     let mut file = Vec::new();
@@ -25,6 +25,8 @@ fn told(digests: &Digests, manifests: &Manifests, digest: &Digest) -> Option<Str
                 digest: digests.get(it.blob),
                 size_bytes: it.size_bytes,
                 foreign: it.foreign,
+                standing: it.standing,
+                may_be_manifest: it.may_be_manifest,
             };
             let document = Document {
                 size_bytes: manifest.size_bytes(),
@@ -51,9 +53,11 @@ fn digest() -> impl Strategy<Value = Digest> {
 
 fn descriptors() -> impl Strategy<Value = Box<[Descriptor]>> {
     let size = proptest::option::of(0..u64::MAX);
-    let descriptor = (digest(), size, any::<bool>());
-    let descriptor =
-        descriptor.prop_map(|(digest, size_bytes, foreign)| Descriptor { digest, size_bytes, foreign });
+    let standing = prop_oneof![Just(Standing::Verified), Just(Standing::Needed), Just(Standing::Held)];
+    let descriptor = (digest(), size, any::<bool>(), standing, any::<bool>());
+    let descriptor = descriptor.prop_map(|(digest, size_bytes, foreign, standing, may_be_manifest)| {
+        Descriptor { digest, size_bytes, foreign, standing, may_be_manifest }
+    });
     proptest::collection::vec(descriptor, 0..4).prop_map(Vec::into_boxed_slice)
 }
 

@@ -1,11 +1,12 @@
 //! The manifests that a scan needs, from tags and revisions down through indexes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::{Scanner, WRITE_IN_PROGRESS};
 use crate::model::{
-    Code, Content, Digest, Document, Id, Manifest, Manifests, Problem, Reference, Repository, Severity, Sizes,
+    Code, Content, Digest, Document, Id, LinkAge, Manifest, Manifests, Place, Problem, Reference, Repository,
+    Severity, Sizes, Unread,
 };
 use crate::stop::{Interrupted, Length};
 use crate::store::layout;
@@ -16,7 +17,7 @@ const AT_A_TIME: usize = 2048;
 
 impl Scanner<'_> {
     /// Reads every manifest that a tag, a revision or an index names, once, unless it is known; what is present is
-    /// not read where it is remembered. Says how many were remembered.
+    /// not read where it is remembered. Says how many were remembered, and which revisions cannot be read as manifests.
     pub(super) fn read_manifests(
         &self,
         repositories: &mut [Repository],
@@ -24,9 +25,10 @@ impl Scanner<'_> {
         sizes: &mut Sizes,
         remembered: &Manifests,
         present: impl Fn(Id) -> bool,
-    ) -> Result<usize, Interrupted> {
+    ) -> Result<(usize, Vec<Unread>), Interrupted> {
         let mut seen = Seen::default();
         let mut bad: HashSet<Id> = HashSet::new();
+        let mut not_manifests: HashMap<Id, Problem> = HashMap::new();
         let mut absent: HashSet<Id> = HashSet::new();
         let mut used = 0;
         let mut wanted: Vec<Id> = repositories
@@ -58,7 +60,7 @@ impl Scanner<'_> {
             let mut children = Vec::new();
             // What an earlier look knows may name what it could not read.
             for id in wanted.extract_if(.., |id| is_enough(known, *id)) {
-                let listed = known.get(&id).into_iter().flat_map(Manifest::listed);
+                let listed = known.get(&id).into_iter().flat_map(Manifest::possible_manifests);
                 children.extend(listed.filter(may_be_there).map(|child| child.blob));
             }
             if wanted.is_empty() && children.is_empty() {
@@ -66,7 +68,7 @@ impl Scanner<'_> {
             }
             let mut take_in = |id: Id, manifest: Manifest<'_>| {
                 sizes.read(id, manifest);
-                let listed = manifest.listed().filter(may_be_there);
+                let listed = manifest.possible_manifests().filter(may_be_there);
                 children.extend(listed.map(|child| child.blob));
             };
             for id in wanted.extract_if(.., |id| is_enough(remembered, *id) && present(*id)) {
@@ -95,6 +97,9 @@ impl Scanner<'_> {
                         ManifestRead::Absent => {
                             absent.insert(id);
                         }
+                        ManifestRead::Doubt(problem) if problem.code == Code::BadManifest => {
+                            not_manifests.insert(id, *problem);
+                        }
                         ManifestRead::Doubt(problem) => {
                             self.report(*problem);
                             bad.insert(id);
@@ -105,7 +110,9 @@ impl Scanner<'_> {
             wanted = children;
             must_be_manifests = false;
         }
+        let mut unread = Vec::new();
         for repository in repositories {
+            unread.extend(self.unread(repository, &not_manifests)?);
             for (alias, blob) in &repository.aliases {
                 sizes.alias(*alias, *blob);
             }
@@ -126,7 +133,46 @@ impl Scanner<'_> {
                 });
             }
         }
-        Ok(used)
+        Ok((used, unread))
+    }
+
+    /// What a repository has among these that are whole and no manifests. Where a tag names one, that is a doubt; without
+    /// a link, as the registry's own delete leaves it, it is no revision any more.
+    fn unread(
+        &self,
+        repository: &mut Repository,
+        not_manifests: &HashMap<Id, Problem>,
+    ) -> Result<Vec<Unread>, Interrupted> {
+        if not_manifests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let told = |id: Id| {
+            let repository = Some(repository.name.clone());
+            Some(Problem { repository, ..not_manifests.get(&id)?.clone() })
+        };
+        let named: HashSet<Id> = repository.roots().collect();
+        let mut doubts: Vec<Problem> = named.iter().filter_map(|id| told(*id)).collect();
+        let others: Vec<(Id, Problem)> = repository
+            .revisions
+            .iter()
+            .filter(|it| !named.contains(it))
+            .filter_map(|it| Some((*it, told(*it)?)))
+            .collect();
+        let place = |(id, _): &(Id, Problem)| Place::Revision(repository.name.clone(), self.digest(*id));
+        let ages = self.store.link_ages(others.iter().map(place), self.stop)?;
+        let mut unread = Vec::new();
+        for ((manifest, problem), age) in others.into_iter().zip(ages) {
+            match age {
+                LinkAge::Written(_) | LinkAge::Ahead { .. } => {
+                    unread.push(Unread { repository: repository.name.clone(), manifest, problem });
+                }
+                LinkAge::Empty(_) | LinkAge::Gone => {}
+                LinkAge::Doubt(problem) => doubts.push(*problem),
+            }
+        }
+        repository.in_doubt |= !doubts.is_empty();
+        self.report_all(doubts);
+        Ok(unread)
     }
 }
 
@@ -180,7 +226,9 @@ fn absent_of(repository: &Repository, absent: &HashSet<Id>, manifests: &Manifest
             return Some(id);
         }
         if seen.insert(id) {
-            open.extend(manifests.get(&id).into_iter().flat_map(Manifest::children));
+            if let Some(manifest) = manifests.get(&id) {
+                open.extend(manifest.leads_to(&repository.revisions));
+            }
         }
     }
     None

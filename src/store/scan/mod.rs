@@ -30,7 +30,7 @@ use super::layout;
 use super::references::Recalled;
 use crate::model::{
     Code, Digest, Digests, Id, Inventory, Manifests, News, Problem, RepoName, Repository, SHORT_DOS_NAME,
-    SHORT_DOS_NAME_REMEDY, Severity, is_short_dos_name,
+    SHORT_DOS_NAME_REMEDY, Severity, Unread, is_short_dos_name,
 };
 use crate::stop::{Interrupted, Length, Stop};
 
@@ -114,8 +114,9 @@ impl Store {
         let undo = scanner.undo(&mut repositories)?;
         let bare = scanner.bare();
         let present = |blob: Id| blobs.binary_search(&blob).is_ok();
-        remembered.used +=
+        let (used, unread) =
             scanner.read_manifests(&mut repositories, &mut manifests, &mut sizes, known, present)?;
+        remembered.used += used;
         let problems = scanner.into_problems();
         Ok(Inventory {
             digests,
@@ -128,6 +129,7 @@ impl Store {
             proofs,
             bare,
             undo,
+            unread,
             problems,
         })
     }
@@ -149,7 +151,14 @@ impl Store {
             .install(|| names.par_iter().filter_map(|name| scanner.repository_by_name(name)).collect());
         stop.check()?;
         scanner.read_doubtful_tags_again(&mut repositories)?;
-        scanner.read_manifests(&mut repositories, manifests, sizes, &Manifests::default(), |_| true)?;
+        let (_, unread) =
+            scanner.read_manifests(&mut repositories, manifests, sizes, &Manifests::default(), |_| true)?;
+        // What is old enough to go was taken away before this look.
+        for Unread { repository, problem, .. } in unread {
+            let of_repository = repositories.iter_mut().find(|it| it.name == repository);
+            of_repository.into_iter().for_each(|it| it.in_doubt = true);
+            scanner.report(problem);
+        }
         Ok(Look { repositories, problems: scanner.into_problems() })
     }
 }

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use super::{Surveyor, layout};
 use crate::model::{
-    Digest, Document, Id, LinkState, MOST_CLAIMS, Manifest, ManifestError, ManifestState, Manifests, Surveyed,
+    Descriptor, Digest, Document, Id, LinkState, MOST_CLAIMS, Manifest, ManifestError, ManifestState,
+    Manifests, Standing, Surveyed,
 };
 use crate::stop::Interrupted;
 use crate::store::io::Content;
@@ -60,7 +61,7 @@ impl Surveyor<'_> {
                 let wanted: Vec<(Id, Digest)> = part.iter().copied().zip(digests).collect();
                 let read = self.store.each(&wanted, read)?;
                 for (id, state) in part.iter().zip(read) {
-                    let listed = references.get(id).into_iter().flat_map(Manifest::listed);
+                    let listed = references.get(id).into_iter().flat_map(Manifest::possible_manifests);
                     children.extend(listed.filter(layout::may_be_manifest).map(|child| child.blob));
                     states.insert(*id, state);
                 }
@@ -74,7 +75,8 @@ impl Surveyor<'_> {
 
     fn claim(&self, document: &Document, claims: &mut Claims) {
         let digests = self.all_digests();
-        for descriptor in document.children.iter().chain(&document.blobs) {
+        let needed = |it: &&Descriptor| it.standing != Standing::Held;
+        for descriptor in document.children.iter().chain(&document.blobs).filter(needed) {
             if let (Some(size), Some(id)) = (descriptor.size_bytes, digests.id(&descriptor.digest)) {
                 let claims = claims.entry(id).or_default();
                 if claims.len() < MOST_CLAIMS && !claims.contains(&size) {
@@ -127,7 +129,8 @@ impl Surveyor<'_> {
                 take(&document);
                 ManifestState::Manifest
             }
-            Err(ManifestError::Json(_) | ManifestError::Shape) if !must_be_manifest => ManifestState::Blob,
+            // A repository that has it as a layer only never had the registry read it as a manifest.
+            Err(_) if !must_be_manifest => ManifestState::Blob,
             Err(error) => ManifestState::Unknown(error.to_string()),
         }
     }
