@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::*;
 use crate::model::{
     BlobAge, Code, Descriptor, Digest, Digests, Document, Id, LinkAge, Problem, RepoName, Severity, Tag,
+    Unread,
 };
 
 const NOW: i64 = 1_900_000_000;
@@ -494,4 +495,42 @@ fn a_younger_link_prolongs_the_wait() {
     plan.by_age(&ages(&mut digests, &[("blob", 50)]), hour());
     plan.by_links([(digests.intern(&digest("blob")), at(20))], hour());
     assert_eq!(plan.held_until, Some(at(-40)));
+}
+
+/// Whether `bad`, last written some minutes ago, is a doubt in a repository `a` with these tags and other manifests. What was
+/// written 100 minutes ago may go; of the other manifests, all but the `young` ones are as old.
+fn is_unread_a_doubt(tags: &[&str], specs: &[&str], written: i64, young: &[&str]) -> bool {
+    let names: Vec<&str> =
+        specs.iter().map(|spec| spec.split(['=', '>']).next().unwrap()).chain(["bad"]).collect();
+    let mut inventory = inventory(&[repository("a", tags, &names)], specs);
+    let manifest = inventory.digests.id(&digest("bad")).unwrap();
+    let LinkAge::Doubt(problem) = doubt() else { unreachable!() };
+    let problem = Problem { repository: Some(repo("a")), ..*problem };
+    inventory.unread.push(Unread { repository: repo("a"), manifest, written: at(written), problem });
+    assert!(inventory.in_doubt(), "as long as nobody has judged it");
+    let age = |place: &Place| {
+        let is_young = young.iter().any(|name| *place == revision("a", name));
+        LinkAge::Written(at(if is_young { 1 } else { 500 }))
+    };
+    let ages = |places: Vec<Place>| Ok::<_, ()>(places.iter().map(age).collect());
+    let judged = judge_unread(inventory, ages, |written| written < at(100)).unwrap();
+    assert_eq!(judged.problems.len(), 1, "it is told in any case");
+    assert_eq!(judged.in_doubt(), judged.repositories[0].in_doubt);
+    judged.in_doubt()
+}
+
+#[test]
+fn an_unreadable_manifest_is_a_doubt_while_it_is_young_or_something_kept_or_young_leads_to_it() {
+    assert!(!is_unread_a_doubt(&[], &[], 500, &[]));
+    assert!(is_unread_a_doubt(&[], &[], 1, &[]), "it is young");
+    assert!(!is_unread_a_doubt(&["v1=image"], &["image"], 500, &[]));
+    assert!(is_unread_a_doubt(&["v1=index"], &["index=bad"], 500, &[]), "a tagged index lists it");
+    assert!(is_unread_a_doubt(&["v1=outer"], &["outer=index", "index=bad"], 500, &[]));
+    assert!(is_unread_a_doubt(&["sig=artifact"], &["artifact>bad"], 500, &[]), "a kept artifact serves it");
+    assert!(is_unread_a_doubt(&["v1=image"], &["image", "list=bad>image"], 500, &[]), "a referrer lists it");
+    assert!(!is_unread_a_doubt(&[], &["index=bad"], 500, &[]), "an old untagged index goes with it");
+    assert!(is_unread_a_doubt(&[], &["index=bad"], 500, &["index"]), "a young one may get a tag");
+    assert!(is_unread_a_doubt(&[], &["outer=index", "index=bad"], 500, &["outer"]));
+    assert!(is_unread_a_doubt(&[], &["image", "list=bad>image"], 500, &["image"]));
+    assert!(!is_unread_a_doubt(&[], &["other", "image", "list=bad>image"], 500, &["other"]));
 }

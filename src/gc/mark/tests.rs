@@ -60,6 +60,26 @@ fn children_are_reached_at_any_depth_and_referrers_by_their_subject() {
 }
 
 #[test]
+fn a_manifest_that_is_named_as_a_layer_is_followed_where_the_repository_has_it_also_in_the_trash() {
+    let mut manifests = HashMap::from([
+        (digest('A'), manifest("", "Lx", None)),
+        (digest('L'), manifest("", "l", None)),
+        (digest('S'), manifest("", "s", Some('L'))),
+    ]);
+    assert_eq!(reached(&manifests, "ALS", "A"), "ALS");
+    assert_eq!(reached(&manifests, "AS", "A"), "A", "elsewhere it is a plain layer");
+    let inventory = Inventory::of([&repository("AS")], &manifests, &[]);
+    let [a, l] = ['A', 'L'].map(|letter| inventory.digests.id(&digest(letter)).unwrap());
+    let mut graph = Graph::of(&inventory.repositories[0], &inventory.manifests);
+    graph.add(l);
+    assert!(graph.closure([a]).contains(&l), "in the trash");
+    assert_eq!(graph.needed([a]), HashSet::from([a]), "no pull fetches it as a manifest");
+    // Its media type says that it is one, whether or not it is a revision.
+    manifests.get_mut(&digest('A')).unwrap().blobs[0].may_be_manifest = true;
+    assert_eq!(reached(&manifests, "AS", "A"), "ALS");
+}
+
+#[test]
 fn a_circle_of_subjects_ends() {
     let manifests = HashMap::from([
         (digest('A'), manifest("B", "", Some('B'))),
