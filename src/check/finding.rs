@@ -167,6 +167,10 @@ pub struct Finding {
     /// The same place, for whoever mends it.
     #[serde(skip)]
     pub spot: Spot,
+    /// Whether the repository is known to have had what a damaged link leads to. Only then is the link written again:
+    /// it would else give away what somebody merely names.
+    #[serde(skip)]
+    pub was_there: bool,
 }
 
 impl Finding {

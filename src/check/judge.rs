@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::finding::{Finding, FindingCode};
+use super::repair::repair;
 use super::troubles::{Trouble, Troubles};
 use super::{remarks, words};
 use crate::model::{Id, LinkState, OddKind, Oddity, Spot, Survey, Surveyed, Upload};
@@ -29,7 +30,7 @@ pub fn judge(
     limits: Limits,
     path_of: impl Fn(&Spot) -> String,
 ) -> Vec<Finding> {
-    let Troubles { damaged, roles, more, .. } = Troubles::of(survey, wrong);
+    let Troubles { damaged, were_there, roles, more, .. } = Troubles::of(survey, wrong);
     // What a tag needs is told as that, and not once more for each link.
     let lost: HashSet<Id> = damaged
         .keys()
@@ -51,7 +52,7 @@ pub fn judge(
                 Trouble::More(id) => more.get(&id).copied().unwrap_or_default(),
                 _ => 0,
             };
-            words::of_trouble(survey, trouble, role, is_wrong, more, tags)
+            words::of_trouble(survey, trouble, role, is_wrong, more, tags, were_there.contains(&trouble))
         })
         .collect();
     for repository in &survey.repositories {
@@ -78,6 +79,9 @@ pub fn judge(
     findings.extend(survey.oddities.iter().filter_map(|oddity| odd(oddity, limits)));
     for finding in &mut findings {
         finding.path = path_of(&finding.spot);
+        if finding.remedy == words::REPAIR_OR_PUSH && repair(survey, finding, limits).is_none() {
+            finding.remedy = words::PUSH_AGAIN.into();
+        }
     }
     findings.retain(|finding| !is_unknown(survey, finding));
     findings.sort_by(|a, b| {

@@ -20,6 +20,7 @@ pub(super) fn of_missing_layers(repository: &Surveyed) -> Finding {
         remedy: "janitor check --repair, before the next garbage-collect".into(),
         tags: Vec::new(),
         spot: Spot::Layers(repository.name.clone()),
+        was_there: true,
     }
 }
 
@@ -39,6 +40,7 @@ pub(super) fn of_dangling_layers(repository: &Surveyed, gone: usize) -> Finding 
         remedy: "none is needed".into(),
         tags: Vec::new(),
         spot: Spot::Layers(repository.name.clone()),
+        was_there: true,
     }
 }
 
@@ -54,6 +56,7 @@ pub(super) fn of_history(repository: &Surveyed, tag: &SurveyedTag) -> Finding {
         remedy: "none is needed".into(),
         tags: Vec::new(),
         spot: Spot::Link(place),
+        was_there: true,
     }
 }
 
@@ -83,6 +86,7 @@ pub(super) fn of_upload(repository: &Surveyed, upload: &Upload) -> Finding {
         remedy: "janitor check --repair removes it".into(),
         tags: Vec::new(),
         spot: Spot::Upload(repository.name.clone(), upload.id.clone()),
+        was_there: true,
     }
 }
 
@@ -115,6 +119,7 @@ pub(super) fn of_hidden(copy: &HiddenCopy) -> Finding {
             .into(),
         tags: Vec::new(),
         spot: Spot::Hidden(copy.file.clone()),
+        was_there: true,
     }
 }
 
@@ -167,5 +172,6 @@ pub(super) fn of_oddity(oddity: &Oddity) -> Finding {
         remedy: remedy.into(),
         tags: Vec::new(),
         spot: Spot::Path(oddity.path.clone()),
+        was_there: true,
     }
 }

@@ -6,8 +6,16 @@ use super::judge::TEMPORARY_MAX_AGE;
 use crate::model::{BlobState, Digest, Id, LinkState, ManifestState, Mend, Place, Spot, Survey, SurveyedTag};
 
 /// How to mend a finding; `None` where only a push helps, or where it would be a guess.
+///
+/// A link gives everybody who may pull from a repository what it leads to. So one is written only where the repository is
+/// known to have had that: the link's directory is there, or a manifest that was pushed to this repository needs it and
+/// says so unmistakably, since the registry looks for links before it takes a manifest. What a manifest names anywhere
+/// else, or what one names that was uploaded as a blob, proves nothing.
 pub fn repair(survey: &Survey, finding: &Finding, limits: Limits) -> Option<Mend> {
     use FindingCode as Is;
+    if matches!(finding.spot, Spot::Link(Place::Revision(..) | Place::Layer(..))) && !finding.was_there {
+        return None;
+    }
     match (&finding.spot, finding.code) {
         (Spot::Link(place @ Place::Tag(repository, tag)), Is::TagLinkEmpty | Is::TagLinkGarbled) => {
             let at = survey.repositories.binary_search_by(|it| it.name.cmp(repository)).ok()?;

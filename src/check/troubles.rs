@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::{
-    BlobState, Digest, Id, LinkState, Manifest, ManifestState, Place, Reference, Spot, Survey,
+    BlobState, Digest, Id, LinkState, Manifest, ManifestState, Place, Reference, Spot, Standing, Survey,
 };
 
 /// So many parts of one manifest that are missing, or of another size, are told one by one. No client writes an image of so many layers, but one
@@ -11,7 +11,7 @@ use crate::model::{
 const MOST_MISSING: usize = 100;
 
 /// Something damaged. The numbers are positions in the survey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Trouble {
     Tag(usize, usize),
     Revision(usize, Id),
@@ -37,6 +37,8 @@ pub(super) struct Troubles<'a> {
     survey: &'a Survey,
     wrong: &'a BTreeSet<Id>,
     pub(super) damaged: BTreeMap<Trouble, Vec<(usize, usize)>>,
+    /// Links that are damaged or missing, and whose repository is known to have had what they lead to.
+    pub(super) were_there: HashSet<Trouble>,
     /// What pulls want it for.
     pub(super) roles: HashMap<Id, Role>,
     /// Of each manifest that has too many missing parts, how many are not told.
@@ -46,8 +48,14 @@ pub(super) struct Troubles<'a> {
 impl<'a> Troubles<'a> {
     /// Goes through all that tags need, then through the rest. `wrong` are blobs whose bytes have another digest.
     pub(super) fn of(survey: &'a Survey, wrong: &'a BTreeSet<Id>) -> Self {
-        let mut found =
-            Self { survey, wrong, damaged: BTreeMap::new(), roles: HashMap::new(), more: HashMap::new() };
+        let mut found = Self {
+            survey,
+            wrong,
+            damaged: BTreeMap::new(),
+            were_there: HashSet::new(),
+            roles: HashMap::new(),
+            more: HashMap::new(),
+        };
         for (r, repository) in survey.repositories.iter().enumerate() {
             for (t, tag) in repository.tags.iter().enumerate() {
                 match tag.current {
@@ -60,6 +68,18 @@ impl<'a> Troubles<'a> {
             }
         }
         found.what_no_tag_needs();
+        // The directory of a link is there because the registry wrote one.
+        for trouble in found.damaged.keys() {
+            let has_directory = match trouble {
+                Trouble::Tag(..) => true,
+                Trouble::Revision(r, id) => survey.repositories[*r].revisions.contains_key(id),
+                Trouble::Layer(r, id) => survey.repositories[*r].layers.contains_key(id),
+                Trouble::Manifest(_) | Trouble::Blob(_) | Trouble::More(_) | Trouble::Claim(_) => false,
+            };
+            if has_directory {
+                found.were_there.insert(*trouble);
+            }
+        }
         found
     }
 
@@ -79,6 +99,9 @@ impl<'a> Troubles<'a> {
         let survey = self.survey;
         let repository = &survey.repositories[r];
         let needed = Some((r, t));
+        let named: HashSet<Id> = survey.repositories[r].tags[t].past.iter().map(|(id, _, _)| *id).collect();
+        let was_pushed =
+            |id: Id| id == tagged || named.contains(&id) || repository.revisions.contains_key(&id);
         let mut open = vec![(tagged, Role::Tagged)];
         let mut seen = HashSet::new();
         while let Some((id, role)) = open.pop() {
@@ -103,20 +126,25 @@ impl<'a> Troubles<'a> {
                 None | Some(LinkState::Missing) if by_layer => {}
                 // What is gone with its link is one damage, not two.
                 None | Some(LinkState::Missing) if matches!(state, ManifestState::Absent) => {}
-                _ => self.trouble(Trouble::Revision(r, id), needed, role),
+                _ => {
+                    self.trouble(Trouble::Revision(r, id), needed, role);
+                    if was_pushed(id) || self.has_all_of(r, id) {
+                        self.were_there.insert(Trouble::Revision(r, id));
+                    }
+                }
             }
             match state {
                 ManifestState::Manifest => {
                     let manifest = survey.references.get(&id);
                     let mut absent = 0;
-                    for child in manifest.into_iter().flat_map(Manifest::children) {
+                    for child in manifest.into_iter().flat_map(Manifest::needed_children) {
                         absent += usize::from(!survey.blobs.contains_key(&child));
                         if absent <= MOST_MISSING || survey.blobs.contains_key(&child) {
                             open.push((child, Role::Child));
                         }
                     }
                     self.more(id, absent.saturating_sub(MOST_MISSING), needed);
-                    let listed = manifest.into_iter().flat_map(Manifest::listed);
+                    let listed = manifest.into_iter().flat_map(Manifest::listed).filter(Reference::is_needed);
                     let wrong: Vec<Id> = listed
                         .filter(|it| self.is_claim_wrong(it))
                         .map(|it| it.blob)
@@ -125,7 +153,7 @@ impl<'a> Troubles<'a> {
                     for child in wrong {
                         self.trouble(Trouble::Claim(child), needed, Role::Child);
                     }
-                    self.parts(r, t, id, &mut seen);
+                    self.parts(r, t, id, was_pushed(id), &mut seen);
                 }
                 // An index may list a plain blob, which is then looked at like any other.
                 ManifestState::Blob if self.is_bad_blob(id) => self.trouble(Trouble::Blob(id), needed, role),
@@ -134,13 +162,12 @@ impl<'a> Troubles<'a> {
         }
     }
 
-    /// The layers and the configuration of a manifest.
-    fn parts(&mut self, r: usize, t: usize, manifest: Id, seen: &mut HashSet<Id>) {
+    /// The layers and the configuration of a manifest, and whether it was pushed to the repository.
+    fn parts(&mut self, r: usize, t: usize, manifest: Id, was_pushed: bool, seen: &mut HashSet<Id>) {
         let survey = self.survey;
         let repository = &survey.repositories[r];
         let (mut told, mut more) = (0, 0);
-        let blobs = survey.references.get(&manifest).into_iter().flat_map(Manifest::blobs);
-        for reference in blobs.filter(|reference| !reference.foreign) {
+        for reference in survey.references.get(&manifest).into_iter().flat_map(Manifest::needed_blobs) {
             let blob = repository.resolve(reference.blob);
             let is_claim_wrong = self.is_claim_wrong(&Reference { blob, ..reference });
             let is_new = seen.insert(reference.blob);
@@ -157,6 +184,13 @@ impl<'a> Troubles<'a> {
             }
             if is_new {
                 self.part(r, t, reference.blob);
+            }
+            // The registry takes a manifest only when its repository has what it needs.
+            if reference.standing == Standing::Verified && was_pushed {
+                self.was_there(Trouble::Layer(r, reference.blob));
+                if let Some(proven) = survey.proofs.blob(reference.blob) {
+                    self.was_there(Trouble::Layer(r, proven));
+                }
             }
         }
         self.more(manifest, more, Some((r, t)));
@@ -199,6 +233,33 @@ impl<'a> Troubles<'a> {
             None | Some(LinkState::Missing) if is_bad && !survey.blobs.contains_key(&blob) => {}
             _ => self.trouble(Trouble::Layer(r, reference), needed, Role::Part),
         }
+    }
+
+    /// Takes down of a damage that the repository had what the link leads to.
+    fn was_there(&mut self, link: Trouble) {
+        if self.is_known(link) {
+            self.were_there.insert(link);
+        }
+    }
+
+    /// Whether a repository has everything that a manifest needs, and there is some of it. One that nothing but an index
+    /// names may never have been pushed to this repository.
+    fn has_all_of(&self, r: usize, id: Id) -> bool {
+        let Some(manifest) = self.survey.references.get(&id) else { return false };
+        let repository = &self.survey.repositories[r];
+        let is_linked =
+            |links: &BTreeMap<Id, LinkState>, id: &Id| matches!(links.get(id), Some(LinkState::To(_)));
+        let mut any = false;
+        let has_children = manifest
+            .needed_children()
+            .inspect(|_| any = true)
+            .all(|child| is_linked(&repository.revisions, &child) || is_linked(&repository.layers, &child));
+        has_children
+            && manifest
+                .needed_blobs()
+                .inspect(|_| any = true)
+                .all(|reference| is_linked(&repository.layers, &reference.blob))
+            && any
     }
 
     fn is_bad_blob(&self, blob: Id) -> bool {

@@ -6,7 +6,9 @@ use super::finding::{Finding, FindingCode, FindingSeverity};
 use super::troubles::{Role, Trouble, spot};
 use crate::model::{BlobState, Id, LinkState, ManifestState, RepoName, Survey};
 
-const PUSH_AGAIN: &str = "push the image again";
+pub(super) const PUSH_AGAIN: &str = "push the image again";
+/// For what a repair can do.
+pub(super) const REPAIR_OR_PUSH: &str = "janitor check --repair, or push the image again";
 const STOPS_COLLECTION: &str =
     "no tag needs it, but the registry's garbage-collect stops at it, so no disk space comes back";
 /// So many tags are told in a sentence; the list has them all.
@@ -19,6 +21,7 @@ pub(super) fn of_trouble(
     is_wrong: bool,
     more: usize,
     tags: Vec<String>,
+    was_there: bool,
 ) -> Finding {
     let found = match trouble {
         Trouble::Tag(r, t) => {
@@ -96,7 +99,7 @@ pub(super) fn of_trouble(
             | FindingCode::BlobWrongHash,
             _,
         ) => "janitor check --repair moves it aside; then push the image again",
-        _ => "janitor check --repair, or push the image again",
+        _ => REPAIR_OR_PUSH,
     };
     Finding {
         severity: weigh(&tags, otherwise),
@@ -108,6 +111,7 @@ pub(super) fn of_trouble(
         remedy: remedy.into(),
         tags,
         spot: spot(survey, trouble),
+        was_there,
     }
 }
 

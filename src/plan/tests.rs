@@ -506,11 +506,12 @@ fn is_unread_a_doubt(tags: &[&str], specs: &[&str], written: i64, young: &[&str]
     let manifest = inventory.digests.id(&digest("bad")).unwrap();
     let LinkAge::Doubt(problem) = doubt() else { unreachable!() };
     let problem = Problem { repository: Some(repo("a")), ..*problem };
-    inventory.unread.push(Unread { repository: repo("a"), manifest, written: at(written), problem });
+    inventory.unread.push(Unread { repository: repo("a"), manifest, problem });
     assert!(inventory.in_doubt(), "as long as nobody has judged it");
     let age = |place: &Place| {
         let is_young = young.iter().any(|name| *place == revision("a", name));
-        LinkAge::Written(at(if is_young { 1 } else { 500 }))
+        let minutes = if *place == revision("a", "bad") { written } else { 500 };
+        LinkAge::Written(at(if is_young { 1 } else { minutes }))
     };
     let ages = |places: Vec<Place>| Ok::<_, ()>(places.iter().map(age).collect());
     let judged = judge_unread(inventory, ages, |written| written < at(100)).unwrap();

@@ -186,12 +186,8 @@ impl Client {
             .unwrap_or_default()
     }
 
-    pub(crate) fn put_manifest(
-        &self,
-        repository: &str,
-        reference: &str,
-        document: &Document,
-    ) -> Result<(), String> {
+    /// Puts a manifest, whatever its bytes are, or says what the registry refused.
+    pub fn put_manifest(&self, repository: &str, reference: &str, document: &Document) -> Result<(), String> {
         let response = self
             .agent
             .put(self.url(&format!("/v2/{repository}/manifests/{reference}")))
@@ -201,7 +197,8 @@ impl Client {
         expect_status(response, StatusCode::CREATED)
     }
 
-    fn get_manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>, Missing> {
+    /// The bytes of a manifest.
+    pub fn get_manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>, Missing> {
         let missing = |answer: String| Missing { kind: "manifest", reference: reference.to_owned(), answer };
         let url = self.url(&format!("/v2/{repository}/manifests/{reference}"));
         let response = self
