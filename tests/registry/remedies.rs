@@ -122,7 +122,7 @@ const CASES: [Case; 14] = [
     Case {
         code: "odd-name",
         hurt: |registry, _| {
-            fs::create_dir_all(registry.view().repository("SHOUTING").join("_manifests/tags")).unwrap()
+            fs::create_dir_all(registry.view().repository("SHOUTING").join("_manifests/tags")).unwrap();
         },
         told: &["move it out of the store"],
         heal: |registry, _| {
@@ -134,7 +134,7 @@ const CASES: [Case; 14] = [
         hurt: |registry, _| fs::create_dir(registry.view().tag("hurt", "a tag")).unwrap(),
         told: &["move it out of the store"],
         heal: |registry, _| {
-            fs::rename(registry.view().tag("hurt", "a tag"), registry.scratch().join("tag")).unwrap()
+            fs::rename(registry.view().tag("hurt", "a tag"), registry.scratch().join("tag")).unwrap();
         },
     },
     Case {

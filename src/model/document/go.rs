@@ -38,6 +38,7 @@ enum Content {
 
 /// What stands under one key of a manifest, with everything that it was given.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one key")]
 pub(super) struct Entries {
     /// Go decodes an element of a second list over the one that is there, and a shorter list leaves the rest of the
     /// first in memory.

@@ -154,16 +154,16 @@ impl<'a> Raw<'a> {
             (Some(1), _) => Served::Schema1,
             (
                 Some(2),
-                "application/vnd.docker.distribution.manifest.v2+json"
-                | "application/vnd.oci.image.manifest.v1+json",
-            ) => Served::Image,
-            (
-                Some(2),
                 "application/vnd.docker.distribution.manifest.list.v2+json"
                 | "application/vnd.oci.image.index.v1+json",
             ) => Served::Index,
             (Some(2), "") if self.manifests.is_list() => Served::Index,
-            (Some(2), "") => Served::Image,
+            (
+                Some(2),
+                "application/vnd.docker.distribution.manifest.v2+json"
+                | "application/vnd.oci.image.manifest.v1+json"
+                | "",
+            ) => Served::Image,
             _ => Served::Unknown,
         }
     }

@@ -225,10 +225,10 @@ fn absent_of(repository: &Repository, absent: &HashSet<Id>, manifests: &Manifest
         if absent.contains(&id) && repository.revisions.binary_search(&id).is_ok() {
             return Some(id);
         }
-        if seen.insert(id) {
-            if let Some(manifest) = manifests.get(&id) {
-                open.extend(manifest.leads_to(&repository.revisions));
-            }
+        if seen.insert(id)
+            && let Some(manifest) = manifests.get(&id)
+        {
+            open.extend(manifest.leads_to(&repository.revisions));
         }
     }
     None

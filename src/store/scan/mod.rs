@@ -155,8 +155,9 @@ impl Store {
             scanner.read_manifests(&mut repositories, manifests, sizes, &Manifests::default(), |_| true)?;
         // What is old enough to go was taken away before this look.
         for Unread { repository, problem, .. } in unread {
-            let of_repository = repositories.iter_mut().find(|it| it.name == repository);
-            of_repository.into_iter().for_each(|it| it.in_doubt = true);
+            for of_repository in repositories.iter_mut().filter(|it| it.name == repository) {
+                of_repository.in_doubt = true;
+            }
             scanner.report(problem);
         }
         Ok(Look { repositories, problems: scanner.into_problems() })
