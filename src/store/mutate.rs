@@ -27,6 +27,7 @@ use rustix::io::Errno;
 use super::busy::is_busy;
 use super::io::{Attributes, Dir, Io, Op};
 use super::layout::LINK_TEMPORARY;
+use super::reserve::is_full;
 
 const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -264,7 +265,8 @@ fn replace(io: &Io, dir: &Dir, temporary: &str, name: &str) -> io::Result<()> {
             done => done,
         }
     } else {
-        is_old_there.set(io.stat_now(dir, name).is_ok());
+        // On a full disk nothing was touched, and the room may be what is missing.
+        is_old_there.set(is_full(&error) || io.stat_now(dir, name).is_ok());
         Err(error)
     };
     if replaced.is_err() && is_old_there.get() {

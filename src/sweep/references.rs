@@ -1,5 +1,7 @@
 //! What manifests reference, written down for the next sweep.
 
+use std::io;
+
 use super::Sweep;
 use crate::model::{Code, Inventory, Problem, Severity};
 use crate::store::{StoreLock, is_full};
@@ -11,9 +13,10 @@ impl Sweep<'_> {
         // What is still in the trash may be put back, with manifests that are not written down.
         let began = (!self.trash_in_doubt).then_some(self.started_at);
         if let Err(error) = self.store.remember_references(lock, inventory, began) {
+            // A sweep makes room, and whoever reads the file closes it; then there is one again.
+            let is_passing = is_full(&error) || error.kind() == io::ErrorKind::ResourceBusy;
             self.findings.push(Problem {
-                // A sweep makes room, and then there is a file again.
-                severity: if is_full(&error) { Severity::Warning } else { Severity::Error },
+                severity: if is_passing { Severity::Warning } else { Severity::Error },
                 code: Code::NoReferences,
                 repository: None,
                 path: "janitor/references".into(),

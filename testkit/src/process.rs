@@ -15,6 +15,8 @@ pub enum Interrupt {
     Term,
     /// SIGINT, as Ctrl-C sends it.
     Int,
+    /// SIGKILL, after which nothing is tidied up.
+    Kill,
 }
 
 /// Sends a signal to a child that has not been waited for, so that its id is still its own.
@@ -22,6 +24,7 @@ pub(crate) fn signal(child: &Child, interrupt: Interrupt) {
     let signal = match interrupt {
         Interrupt::Term => Signal::TERM,
         Interrupt::Int => Signal::INT,
+        Interrupt::Kill => Signal::KILL,
     };
     let raw = i32::try_from(child.id()).expect("a process id fits");
     let pid = Pid::from_raw(raw).expect("a child's id is not zero");
