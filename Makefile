@@ -13,7 +13,7 @@ SHELL := /bin/bash
 # What is fuzzed, and for how long each.
 FUZZ_TARGETS ?= manifest names trash registry_config
 FUZZ_SECS ?= 60
-.PHONY: help build up down logs ps gc audit demo test test-code test-unit test-integration test-compose fmt lint docs bench fuzz soak stock-losses deps clean
+.PHONY: help build up down logs ps gc audit demo test test-code test-unit test-integration test-cifs test-compose fmt lint docs bench fuzz soak stock-losses deps clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,7 +49,7 @@ demo: ## Show a sweep on a real registry, from nothing, without Docker
 
 ## Development
 
-test: deps lint docs test-code test-compose ## Everything: format, lints, docs, all tests, the stack on Docker
+test: deps lint docs test-code test-cifs test-compose ## Everything: format, lints, docs, all tests, network mounts, the stack on Docker
 
 test-code: deps ## All tests but the stack on Docker
 	$(CARGO) nextest run --workspace --locked
@@ -61,6 +61,10 @@ test-unit: deps ## Unit tests only
 test-integration: deps ## Tests on a real registry, then the stack on Docker
 	$(CARGO) nextest run --workspace --locked --test '*'
 	scripts/compose-test.sh
+
+# On other systems than Debian and Ubuntu on x86_64 it says why it is skipped; CIFS_TEST=required fails there.
+test-cifs: ## Only the tests on real CIFS and NFS mounts, in user-mode Linux: make test-cifs ARGS=locks
+	scripts/cifs-test.sh $(ARGS)
 
 test-compose: ## Only the stack on Docker
 	scripts/compose-test.sh

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is named and missing: registry, skopeo, strace, fuse, nextest, fuzz.
+# Installs what is named and missing: registry, skopeo, strace, fuse, nextest, fuzz, cifs.
 # On other systems than Debian and Ubuntu it says what to install by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib/packages.sh
 . scripts/lib/packages.sh
+# shellcheck source=scripts/lib/uml.sh
+. scripts/lib/uml.sh
 
 NEXTEST_VERSION=0.9.143
 FUZZ_VERSION=0.13.2
@@ -31,6 +33,10 @@ for wanted in "$@"; do
         ;;
     fuzz)
         cargo fuzz --version >/dev/null 2>&1 || cargo install --locked "cargo-fuzz@$FUZZ_VERSION"
+        ;;
+    cifs)
+        # Unpacked below target/ and not installed: nobody wants a Samba server on their machine for this.
+        fetch_guest "$(guest_dir)" || exit "$GUEST_UNAVAILABLE"
         ;;
     *)
         die "unknown dependency: $wanted"
