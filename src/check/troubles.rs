@@ -169,7 +169,9 @@ impl<'a> Troubles<'a> {
         let (mut told, mut more) = (0, 0);
         for reference in survey.references.get(&manifest).into_iter().flat_map(Manifest::needed_blobs) {
             let blob = repository.resolve(reference.blob);
-            let is_claim_wrong = self.is_claim_wrong(&Reference { blob, ..reference });
+            // What another blob's size is says nothing about the one that is meant.
+            let is_other = survey.proofs.refute(reference.blob, blob, &survey.digests);
+            let is_claim_wrong = !is_other && self.is_claim_wrong(&Reference { blob, ..reference });
             let is_new = seen.insert(reference.blob);
             // What is there and damaged takes up space, and is told however much there is of it.
             let is_missing =
