@@ -1,7 +1,9 @@
 //! Reading manifests, each checked against its own digest.
 
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::PoisonError;
+use std::thread::Builder;
 use std::time::Duration;
 
 use super::io::Content;
@@ -59,12 +61,21 @@ impl Store {
 
     /// Reads what may be a manifest. Its bytes, and what is parsed from them, are to be dropped by the end of `act`:
     /// large ones are read one at a time, whatever the number of jobs, so that a store full of them takes no more
-    /// memory than one of them does.
-    pub(super) fn with_manifest_bytes<T>(&self, path: &str, act: impl Fn(io::Result<Content>) -> T) -> T {
+    /// memory than one of them does. Each has a thread of its own, because an allocator may keep what a thread has
+    /// freed for that thread: so the next one gets it, instead of one copy staying with each worker.
+    pub(super) fn with_manifest_bytes<T: Send>(
+        &self,
+        path: &str,
+        act: impl Fn(io::Result<Content>) -> T + Sync,
+    ) -> T {
         match self.io.read(&self.root, path, layout::SMALL_MANIFEST_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 let _turn = self.large_manifests.lock().unwrap_or_else(PoisonError::into_inner);
-                act(self.io.read(&self.root, path, layout::MANIFEST_MAX_BYTES))
+                let read = || act(self.io.read(&self.root, path, layout::MANIFEST_MAX_BYTES));
+                std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, &read) {
+                    Ok(reader) => reader.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    Err(_) => read(),
+                })
             }
             read => act(read),
         }
@@ -74,7 +85,7 @@ impl Store {
         &self,
         digest: &Digest,
         must_be_manifest: bool,
-        take: impl Fn(&Document),
+        take: impl Fn(&Document) + Sync,
     ) -> ManifestRead {
         let path = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(digest));
         self.with_manifest_bytes(&path, |read| self.manifest_of(digest, read, must_be_manifest, &take))
@@ -85,7 +96,7 @@ impl Store {
         digest: &Digest,
         read: io::Result<Content>,
         must_be_manifest: bool,
-        take: impl Fn(&Document),
+        take: impl Fn(&Document) + Sync,
     ) -> ManifestRead {
         let dir = layout::blob_dir(digest);
         let path = format!("{}/{dir}/data", layout::BLOBS);

@@ -86,7 +86,12 @@ impl Surveyor<'_> {
         }
     }
 
-    fn manifest(&self, digest: &Digest, must_be_manifest: bool, take: impl Fn(&Document)) -> ManifestState {
+    fn manifest(
+        &self,
+        digest: &Digest,
+        must_be_manifest: bool,
+        take: impl Fn(&Document) + Sync,
+    ) -> ManifestState {
         let path = format!("{}/{}/data", layout::BLOBS, layout::blob_dir(digest));
         self.store
             .with_manifest_bytes(&path, |read| self.manifest_of(digest, &path, read, must_be_manifest, &take))
@@ -98,7 +103,7 @@ impl Surveyor<'_> {
         path: &str,
         read: io::Result<Content>,
         must_be_manifest: bool,
-        take: impl Fn(&Document),
+        take: impl Fn(&Document) + Sync,
     ) -> ManifestState {
         let bytes = match read {
             Ok(content) => content.bytes,
