@@ -6,6 +6,10 @@ use super::TINY;
 use super::known::Needs;
 use crate::model::{Counts, Id, Inventory, KnownRepository, KnownTag, Revision, TagState};
 
+/// How many tags of a repository that is still there may be gone without a trace: a person removed them by hand, or over
+/// the API of a registry 3. A storage that shows only a part of a repository rarely stops at so few.
+const MOST_BY_HAND: usize = 4;
+
 /// How long tags that are gone are waited for.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -20,7 +24,8 @@ pub struct Remains {
     pub needs: usize,
     /// How many of these are still needed.
     pub needs_there: usize,
-    /// The repositories, by position, that have lost half of their tags or more, and how many these are.
+    /// The repositories, by position, that are gone, or have lost half of their tags or more where these are not just a
+    /// few, and how many tags are gone.
     pub missed: Vec<(usize, usize)>,
 }
 
@@ -39,9 +44,11 @@ impl Remains {
         for (at, earlier) in known.iter().enumerate() {
             let all = earlier.tags.len();
             let position = inventory.position(&earlier.name);
+            let mut is_gone = true;
             now.clear();
             if let Some(position) = position {
                 let repository = &inventory.repositories[position];
+                is_gone = repository.tags.is_empty() && repository.revisions.is_empty();
                 let is_doubtful = repository.tags.iter().any(|tag| tag.state == TagState::Doubtful);
                 if repository.in_doubt || is_doubtful {
                     remains.tags += all;
@@ -80,7 +87,8 @@ impl Remains {
             deleted += others;
             needs_then += lost.into_iter().map(usize::from).sum::<usize>();
             let gone = all - deleted - there;
-            let is_missed = gone > 0 && gone * 2 >= all - deleted;
+            let is_half = gone > MOST_BY_HAND && gone * 2 >= all - deleted;
+            let is_missed = gone > 0 && (is_gone || is_half);
             if is_missed {
                 remains.missed.push((at, gone));
             }

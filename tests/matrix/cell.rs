@@ -237,6 +237,12 @@ fn mend(
     wrong: &mut Vec<String>,
 ) {
     view.restore_from(&template.view(), touched);
+    // A repository that the damage had added is removed by hand, which only a person can tell from a loss.
+    let is_removed = touched.iter().any(|path| !template.view().root().join(path).exists());
+    let mut janitor = janitor.clone();
+    if is_removed {
+        janitor = janitor.arg("--accept-losses");
+    }
     let again = janitor.run();
     if again.code != Some(0) {
         wrong.push(format!("mended, it ends with {:?}: {}", again.code, again.stdout));
@@ -291,7 +297,8 @@ fn contents(
     {
         wrong.push(format!("in doubt, things went: {}", difference(after, before)));
     }
-    if expect.is_uncollected() && before.blobs != after.blobs {
+    let keeps_blobs = expect.is_uncollected() || matches!(expect, Expect::BlobDoubt { .. });
+    if keeps_blobs && before.blobs != after.blobs {
         wrong.push("blobs went".to_owned());
     }
 }

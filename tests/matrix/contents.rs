@@ -105,11 +105,8 @@ fn sha512(scene: &Scene<'_>, is_whole: bool) -> Option<Done> {
         write!(hex, "{byte:02x}").unwrap();
     }
     let image = |config: &Value, _: &Digest| json!({ "schemaVersion": 2, "mediaType": OCI, "config": config, "layers": [{ "mediaType": "application/octet-stream", "digest": format!("sha512:{hex}"), "size": LAYER.len() }] });
-    let expect = if is_whole {
-        Expect::Done
-    } else {
-        Expect::Doubt { told: format!("_layers/sha512/{hex}"), spared: Vec::new() }
-    };
+    let expect =
+        if is_whole { Expect::Done } else { Expect::BlobDoubt { told: format!("_layers/sha512/{hex}") } };
     let mut done = content(scene, image, expect)?;
     let layer = Digest::of(LAYER);
     let alias = scene.view.repository("stray/_layers/sha512").join(&hex);

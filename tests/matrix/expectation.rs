@@ -9,6 +9,8 @@ use crate::place::Target;
 pub(crate) enum Expect {
     /// A root is in doubt: it is told, no manifest and no blob goes anywhere, and these repositories lose no tag.
     Doubt { told: String, spared: Vec<&'static str> },
+    /// It is unknown which blob a kept image means: that is reported as a doubt, and no blob goes.
+    BlobDoubt { told: String },
     /// A kept tag does not pull: it is told which one and what it lacks; everything else is done.
     Broken { repository: &'static str, tag: String, missing: String },
     /// It is told as an error; everything else is done.
@@ -51,6 +53,7 @@ impl Expect {
         match self {
             Self::Refused { .. } if collects => 12,
             Self::Doubt { .. }
+            | Self::BlobDoubt { .. }
             | Self::Broken { .. }
             | Self::Error { .. }
             | Self::Refused { told: Some(_) } => 3,
@@ -88,7 +91,7 @@ impl Expect {
             }
         };
         match self {
-            Self::Doubt { told, .. } => finding(&["doubt"], told),
+            Self::Doubt { told, .. } | Self::BlobDoubt { told } => finding(&["doubt"], told),
             Self::Error { told } | Self::Refused { told: Some(told) } => finding(&["error"], told),
             Self::Noted { told } => finding(&["note", "warning"], told),
             Self::Broken { repository, tag, missing } => {

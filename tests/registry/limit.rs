@@ -10,7 +10,7 @@ use janitor_testkit::{Digest, Image, ImageSpec, Interrupt, Janitor, Layer, Regis
 
 use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor};
 
-/// A CI that pushes once a minute to a store that no registry needs to run for.
+/// A CI that pushes once a second to a store that no registry needs to run for.
 struct Ci {
     registry: Registry,
     builder: StoreBuilder,
@@ -28,9 +28,9 @@ impl Ci {
         ImageSpec::new(&format!("image {number}")).layer(Layer::seeded(number, 64)).build()
     }
 
-    /// When the image of this number is pushed.
+    /// When the image of this number is pushed: in order, and none of up to 250 so long ago that its clock seems behind.
     fn at(number: u64) -> SystemTime {
-        ago(Duration::from_secs(86_400)) + Duration::from_secs(60 * number)
+        ago(Duration::from_secs(250)) + Duration::from_secs(number)
     }
 
     /// Pushes so many images, each with a tag of its own, or all with the same.

@@ -67,7 +67,7 @@ fn a_check_may_be_of_some_repositories_only() {
     let unknown = check(&registry).arg("hurt").run().assert_code(2);
     assert!(unknown.stderr.contains("no repository hurt"), "{}", unknown.stderr);
     let odd = check(&registry).arg("No/Such").run().assert_code(2);
-    assert!(odd.stderr.contains("a repository's name"), "{}", odd.stderr);
+    assert!(odd.stderr.contains("expected a repository name"), "{}", odd.stderr);
 }
 
 #[test]
