@@ -8,7 +8,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::gc::mark::Graph;
-use crate::model::{Code, Digest, Expected, IN_USE, Id, Inventory, Place, Problem, RepoName, Severity};
+use crate::model::{
+    Code, Digest, Expected, IN_USE, Id, Inventory, Manifest, Place, Problem, RepoName, Severity,
+};
+use crate::plan;
 use crate::stop::{Interrupted, Stop};
 use crate::store::{Back, Batch, Look, Taken};
 
@@ -80,8 +83,8 @@ pub struct Rescue {
 /// Decides, from a second look at an inventory, what has to come back.
 ///
 /// Revisions come back when anything in place now leads to them; layer links, when their repository
-/// has a tag or a revision again; companion tags, when a tag leads to their image again. Where the second look
-/// itself is in doubt, all of that repository's do. Other tags are nothing's children: whether one comes
+/// has a tag or a revision again; companion tags and referrers, when a tag leads to their image again, also one of
+/// another repository among these. Where the second look itself is in doubt, all of that repository's do. Other tags are nothing's children: whether one comes
 /// back is seen in the trash.
 ///
 /// `companions` are the companion tags among what was taken, each with its image.
@@ -102,6 +105,8 @@ pub fn needed_back(
     let mut followed: HashSet<&Place> = HashSet::new();
     let mut doubtful: HashSet<&RepoName> = HashSet::new();
     let mut alive: HashSet<&RepoName> = HashSet::new();
+    let mut graphs: Vec<Graph<'_>> = Vec::new();
+    let mut tagged: Vec<HashSet<Id>> = Vec::new();
     for repository in &look.repositories {
         let name = &repository.name;
         if repository.in_doubt {
@@ -111,18 +116,46 @@ pub fn needed_back(
             alive.insert(name);
         }
         let mut graph = Graph::of(repository, &inventory.manifests);
-        let trashed = trashed.get(name).map_or(&[][..], Vec::as_slice);
-        for digest in trashed {
+        for digest in trashed.get(name).map_or(&[][..], Vec::as_slice) {
             graph.add(*digest);
         }
-        // An image whose revision alone is still there is going, too. A companion's own manifest may be
-        // the image of another one.
-        let mut tagged = graph.closure(repository.tagged());
-        while let Some(companion) = companions.next(name, &tagged, &followed) {
-            followed.insert(companion.place);
-            graph.extend(&mut tagged, [companion.manifest]);
+        // An image whose revision alone is still there is going, too.
+        tagged.push(graph.closure(repository.tagged()));
+        graphs.push(graph);
+    }
+    // A companion's own manifest may be the image of another one.
+    let mut anywhere: HashSet<Id> = tagged.iter().flatten().copied().collect();
+    loop {
+        let mut is_done = true;
+        for ((repository, graph), tagged) in look.repositories.iter().zip(&graphs).zip(&mut tagged) {
+            let name = &repository.name;
+            while let Some(companion) = companions.next(name, &anywhere, &followed) {
+                followed.insert(companion.place);
+                anywhere.extend(graph.extend(tagged, [companion.manifest]));
+                is_done = false;
+            }
+            // What its own repository had goes with that; what only another one has is missed from there.
+            let trashed = trashed.get(name).map_or(&[][..], Vec::as_slice);
+            let had = |it: &Id| trashed.contains(it) || repository.revisions.binary_search(it).is_ok();
+            let subject = |id: &Id| inventory.manifests.get(id).and_then(Manifest::subject);
+            let refers = |id: &Id| {
+                !tagged.contains(id) && subject(id).is_some_and(|it| anywhere.contains(&it) && !had(&it))
+            };
+            let referrers: Vec<Id> = trashed.iter().copied().filter(refers).collect();
+            let found = graph.extend(tagged, referrers);
+            is_done &= found.is_empty();
+            anywhere.extend(found);
         }
-        let roots = tagged.into_iter().chain(repository.roots());
+        if is_done {
+            break;
+        }
+    }
+    for ((repository, graph), tagged) in look.repositories.iter().zip(graphs).zip(tagged) {
+        let name = &repository.name;
+        let trashed = trashed.get(name).map_or(&[][..], Vec::as_slice);
+        // Of a companion that is in its place, the image is needed: it goes with that, and not before.
+        let images = plan::images_served(repository, inventory).filter(|image| trashed.contains(image));
+        let roots = tagged.into_iter().chain(repository.roots()).chain(images);
         let closure = graph.closure(roots.chain(repository.revisions.iter().copied()));
         needed.extend(trashed.iter().filter(|id| closure.contains(id)).map(|id| (name, *id)));
     }

@@ -12,4 +12,4 @@ pub use finding::{Finding, FindingCode, FindingSeverity};
 pub use judge::{Limits, judge};
 pub use repair::repair;
 pub use verify::{Broken, links, verify};
-pub(crate) use verify::{absent_children, has_manifest, lacking};
+pub(crate) use verify::{absent_children, has_manifest, lacking, lacks_parts};

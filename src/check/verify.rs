@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
-use crate::model::{Digest, Id, Inventory, Place, RepoName, Repository, TagName};
+use crate::model::{Digest, Id, Inventory, Manifest, Place, RepoName, Repository, Tag, TagName};
 
 /// A kept tag that a client cannot pull whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,6 +122,39 @@ pub(crate) fn absent_children(inventory: &Inventory, repository: &Repository, ta
         }
     }
     absent
+}
+
+/// What a tag lacks to be pulled, in words, as far as the listings tell. Platforms of an index that are not there at
+/// all do not count: it may have been pushed without them, or somebody deleted them. But of an image, at least one
+/// must be there. A manifest that is missing or cannot be read is a doubt, and its repository loses no tag for that.
+pub(crate) fn lacks_parts(
+    inventory: &Inventory,
+    repository: &Repository,
+    tag: &Tag,
+    is_image: bool,
+) -> Option<String> {
+    let tagged = tag.digest().filter(|tagged| inventory.manifests.get(tagged).is_some())?;
+    let absent: HashSet<Id> = absent_children(inventory, repository, tagged).into_iter().collect();
+    let mut lacks = lacking(inventory, repository, tagged, &absent, &BTreeMap::new());
+    if is_image && lacks.is_empty() && !absent.is_empty() {
+        let mut open = vec![tagged];
+        let mut seen = absent.clone();
+        while let Some(id) = open.pop() {
+            let mut children =
+                inventory.manifests.get(&id).into_iter().flat_map(Manifest::children).peekable();
+            if !seen.insert(id) || children.peek().is_none() {
+                continue;
+            }
+            let (gone, there): (Vec<Id>, Vec<Id>) = children.partition(|child| absent.contains(child));
+            if there.is_empty() {
+                lacks.extend(
+                    gone.into_iter().map(|id| (id, format!("manifest {} is missing", inventory.digest(id)))),
+                );
+            }
+            open.extend(there);
+        }
+    }
+    lacks.into_iter().next().map(|(_, detail)| detail)
 }
 
 /// What an image lacks to be pulled from its repository, each with the words for it. Of an index's children,

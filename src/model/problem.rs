@@ -57,6 +57,8 @@ pub enum Code {
     TooMuchGoes,
     /// Push times that give no order, so that nothing goes by them.
     EqualPushTimes,
+    /// A tag that is to be kept cannot be pulled completely, so its repository loses none.
+    KeptIncomplete,
     /// What the last sweep left is not known.
     NoMemory,
     /// What manifests reference is not remembered, or could not be.
@@ -98,6 +100,7 @@ impl Code {
             Self::PutBack => "put-back",
             Self::TooMuchGoes => "too-much-goes",
             Self::EqualPushTimes => "equal-push-times",
+            Self::KeptIncomplete => "kept-incomplete",
             Self::NoMemory => "no-memory",
             Self::NoReferences => "no-references",
             Self::TimeAhead => "time-ahead",

@@ -120,7 +120,14 @@ fn unexplained(
 /// How many tags stay, or go, by their own rank. Companions only follow their images.
 fn ranked(verdicts: &[Verdict], keep: bool) -> u32 {
     let follows = |reason: &Reason| {
-        matches!(reason, Reason::FollowsImage { .. } | Reason::ImageMayCome { .. } | Reason::ImageGone { .. })
+        matches!(
+            reason,
+            Reason::FollowsImage { .. }
+                | Reason::ImageMayCome { .. }
+                | Reason::ImageElsewhere { .. }
+                | Reason::ImageUnknown { .. }
+                | Reason::ImageGone { .. }
+        )
     };
     count(verdicts.iter().filter(|it| it.keep == keep && !it.reasons.iter().any(follows)))
 }

@@ -15,7 +15,7 @@ pub use blobs::{Blobs, Due};
 pub use guard::{Share, TINY, TooMuch, confirm};
 pub use known::{blobs_share, known, tags_share};
 pub use losses::{Missed, Remains, losses};
-pub use revisions::{Candidate, Revisions, expected, named_by, revisions, unreachable};
+pub use revisions::{Candidate, Revisions, expected, images_served, named_by, revisions, unreachable};
 pub use unread::judge_unread;
 
 use crate::model::{Digest, Expected, Inventory, Place, Repository, Revision, TagState};

@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::Grace;
-use crate::gc::mark::Graph;
-use crate::model::{Expected, Id, Inventory, LinkAge, Place, Problem, Revision};
+use crate::gc::mark::{self, Graph};
+use crate::model::{Expected, Id, Inventory, LinkAge, Place, Problem, Repository, Revision};
+use crate::policy::companion_of;
 
 /// A revision that no tag reaches.
 #[derive(Clone, Copy, Debug)]
@@ -55,18 +56,22 @@ pub fn expected(inventory: &Inventory, remove: &[(Revision, Timestamp)]) -> Vec<
 }
 
 /// The revisions that no tag reaches, nor one that can be brought back, and that no tagged artifact serves,
-/// sorted by place.
+/// sorted by place. What only refers to an image of another repository is reached from there.
 ///
 /// `removed` are what tags named that this sweep took away and that are no longer in the inventory,
 /// sorted by repository.
 pub fn unreachable(inventory: &Inventory, removed: &[(Revision, Timestamp)]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
+    let elsewhere = mark::referrers_elsewhere(inventory, true);
     for (at, repository) in (0_u32..).zip(&inventory.repositories) {
         let graph = Graph::of(repository, &inventory.manifests);
-        // An artifact's tag that is kept for its age would else count as an image in the next sweep,
-        // and take the place of another.
-        let subjects = repository.roots().filter_map(|it| inventory.manifests.get(&it)?.subject());
-        let kept = graph.closure(repository.roots().chain(subjects));
+        // Of a companion that stays, be it for its age or because it could not be taken, the image stays as well:
+        // the next sweep would else not know that the companion goes with it.
+        let is_here = |image: &Id| repository.revisions.binary_search(image).is_ok();
+        let subjects =
+            images_named(repository, inventory).filter(is_here).chain(subjects(repository, inventory));
+        let others = elsewhere.get(&(at as usize)).into_iter().flatten().copied();
+        let kept = graph.closure(repository.roots().chain(subjects).chain(others));
         let mut unreached: Vec<Id> =
             repository.revisions.iter().copied().filter(|revision| !kept.contains(revision)).collect();
         if unreached.is_empty() {
@@ -82,6 +87,21 @@ pub fn unreachable(inventory: &Inventory, removed: &[(Revision, Timestamp)]) -> 
         }));
     }
     candidates
+}
+
+/// The images that a repository's tags serve by their names or by what they name.
+pub fn images_served(repository: &Repository, inventory: &Inventory) -> impl Iterator<Item = Id> {
+    images_named(repository, inventory).chain(subjects(repository, inventory))
+}
+
+/// By their names.
+fn images_named(repository: &Repository, inventory: &Inventory) -> impl Iterator<Item = Id> {
+    repository.tags.iter().filter_map(|tag| inventory.digests.id(&companion_of(&tag.name)?))
+}
+
+/// By what they name; here, removed tags that can be brought back are among them.
+fn subjects(repository: &Repository, inventory: &Inventory) -> impl Iterator<Item = Id> {
+    repository.roots().filter_map(|it| inventory.manifests.get(&it)?.subject())
 }
 
 /// For each manifest that removed tags had reached, when the newest of those tags was pushed. A tag's push

@@ -144,7 +144,11 @@ impl World {
                 })
                 .collect(),
             revisions: it.revisions.keys().filter(|it| !hidden.manifests.contains(it)).cloned().collect(),
-            layers: Vec::new(),
+            layers: (it.revisions.keys())
+                .flat_map(|it| self.documents[it].blobs.iter().map(|blob| blob.digest.clone()))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
             aliases: Vec::new(),
             undoable: Vec::new(),
             in_doubt: false,
@@ -171,11 +175,7 @@ impl World {
         let old = |since: &i64| self.now - since >= settings.grace;
         let (mut inventory, hollow) = self.inventory(hidden);
         let policy = settings.policy();
-        let verdicts: Vec<Vec<Verdict>> = inventory
-            .repositories
-            .iter()
-            .map(|it| policy.evaluate(it, &inventory, &[], at(self.now)))
-            .collect();
+        let verdicts = policy.evaluate(&inventory, &[], at(self.now));
         let before = self.memory.as_ref().map(|(_, _, known)| known);
         let remains = before.map(|before| Remains::of(&before.repositories, &inventory, &hollow));
         let is = Counts::of(&inventory);

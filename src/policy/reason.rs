@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::model::Digest;
+use crate::model::{Digest, RepoName, TagName};
 
 /// Why a tag stays or goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,23 @@ pub enum Reason {
     ImageMayCome {
         /// The image.
         image: Box<Digest>,
+    },
+    /// Stays: a companion of an image that another repository keeps.
+    ImageElsewhere {
+        /// The image.
+        image: Box<Digest>,
+        /// The repository that keeps it.
+        repository: Box<RepoName>,
+    },
+    /// Stays: a companion of an image that is not in this repository, while part of the store is in doubt.
+    ImageUnknown {
+        /// The image.
+        image: Box<Digest>,
+    },
+    /// Stays: a tag that is to be kept cannot be pulled completely, so its repository loses none.
+    KeptIncomplete {
+        /// The tag that is to be kept.
+        tag: Box<TagName>,
     },
     /// Stays: pushed at the same time as others that are kept, so that there is no newest.
     EqualPushTime {
@@ -63,6 +80,9 @@ impl Reason {
             Self::Newest { .. } => "newest",
             Self::FollowsImage { .. } => "follows-image",
             Self::ImageMayCome { .. } => "image-may-come",
+            Self::ImageElsewhere { .. } => "image-elsewhere",
+            Self::ImageUnknown { .. } => "image-unknown",
+            Self::KeptIncomplete { .. } => "kept-incomplete",
             Self::EqualPushTime { .. } => "equal-push-time",
             Self::TimeAhead => "time-ahead",
             Self::FirstSeen { .. } => "first-seen",
@@ -80,6 +100,20 @@ impl fmt::Display for Reason {
             Self::FollowsImage { image } => write!(f, "serves {}, which stays", image.short()),
             Self::ImageMayCome { image } => {
                 write!(f, "serves {}, which may still be pushed", image.short())
+            }
+            Self::ImageElsewhere { image, repository } => {
+                write!(f, "serves {}, which {repository} keeps", image.short())
+            }
+            Self::ImageUnknown { image } => write!(
+                f,
+                "serves {}, which another repository may keep: part of the store is in doubt",
+                image.short()
+            ),
+            Self::KeptIncomplete { tag } => {
+                write!(
+                    f,
+                    "{tag} is to be kept and cannot be pulled completely, so this repository loses no tag"
+                )
             }
             Self::EqualPushTime { of } => {
                 write!(f, "one of {of} tags pushed at the same time, so there is no newest")

@@ -30,6 +30,32 @@ struct Fixture {
     manifests: HashMap<Digest, Document>,
     names: BTreeMap<String, String>,
     in_doubt: bool,
+    /// Blobs that are not there.
+    lost: Vec<Digest>,
+}
+
+/// A store of repositories, in the order of their names.
+fn inventory(repositories: &[(&str, &Fixture)]) -> Inventory {
+    let mut blobs = Vec::new();
+    let all: Vec<_> = repositories.iter().map(|(name, it)| it.repository(name, &mut blobs)).collect();
+    let manifests = repositories.iter().flat_map(|(_, it)| it.manifests.clone()).collect();
+    Inventory::of(&all, &manifests, &blobs)
+}
+
+/// The verdicts on a store, each as `repository:tag code`, digests by their names.
+fn decide(repositories: &[(&str, &Fixture)], policy: Policy) -> Vec<String> {
+    let inventory = inventory(repositories);
+    let mut told = Vec::new();
+    for (repository, verdicts) in inventory.repositories.iter().zip(evaluate(policy, &inventory)) {
+        for (tag, verdict) in repository.tags.iter().zip(verdicts) {
+            let mut tag = tag.name.to_string();
+            for (hex, name) in repositories.iter().flat_map(|(_, it)| &it.names) {
+                tag = tag.replace(hex, name);
+            }
+            told.push(format!("{}:{tag} {}", repository.name, verdict.reasons[0].code()));
+        }
+    }
+    told
 }
 
 impl Fixture {
@@ -85,8 +111,12 @@ impl Fixture {
     }
 
     fn inventory(&self) -> Inventory {
+        inventory(&[("team/app", self)])
+    }
+
+    fn repository(&self, name: &str, blobs: &mut Vec<Digest>) -> Repository<Digest> {
         let mut repository = Repository {
-            name: "team/app".parse().unwrap(),
+            name: name.parse().unwrap(),
             tags: self.tags.clone(),
             revisions: self.revisions.clone(),
             layers: Vec::new(),
@@ -97,13 +127,24 @@ impl Fixture {
         repository.revisions.sort_unstable();
         repository.revisions.dedup();
         repository.tags.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Inventory::of([&repository], &self.manifests, &[])
+        // What a manifest names and is none is a plain blob, unless it is to be absent.
+        blobs.extend(self.manifests.keys().cloned());
+        for descriptor in self.manifests.values().flat_map(|it| it.children.iter().chain(&it.blobs)) {
+            let blob = &descriptor.digest;
+            if *blob != digest("multi/absent") && !self.manifests.contains_key(blob) {
+                repository.layers.push(blob.clone());
+                blobs.push(blob.clone());
+            }
+        }
+        repository.layers.retain(|layer| !self.lost.contains(layer));
+        blobs.retain(|blob| !self.lost.contains(blob));
+        repository
     }
 
     fn verdicts(&self, policy: Policy) -> Vec<(String, Verdict)> {
         let inventory = self.inventory();
         let repository = &inventory.repositories[0];
-        let verdicts = evaluate(policy, repository, &inventory);
+        let verdicts = evaluate(policy, &inventory).remove(0);
         assert_eq!(verdicts.len(), repository.tags.len());
         repository.tags.iter().map(|tag| tag.name.to_string()).zip(verdicts).collect()
     }
@@ -130,9 +171,11 @@ impl Fixture {
 }
 
 /// As the first sweep of a store does.
-fn evaluate(policy: Policy, repository: &Repository, inventory: &Inventory) -> Vec<Verdict> {
-    let odd = odd_times(repository, inventory, &mut FirstSeen::default(), now());
-    policy.evaluate(repository, inventory, &odd, now())
+fn evaluate(policy: Policy, inventory: &Inventory) -> Vec<Vec<Verdict>> {
+    let mut first_seen = FirstSeen::default();
+    let odd: Vec<OddTimes> =
+        inventory.repositories.iter().map(|it| odd_times(it, inventory, &mut first_seen, now())).collect();
+    policy.evaluate(inventory, &odd, now())
 }
 
 fn policy(keep_last: u32) -> Policy {
@@ -267,7 +310,8 @@ fn an_image_tagged_with_a_hash_of_its_content_is_an_image() {
     };
     let expected = |of_images: [&'static str; 4]| -> BTreeMap<String, &'static str> {
         let images = ["newest".to_owned(), bare("sources"), bare("other sources"), bare("more sources")];
-        let companions = [bare("gone"), format!("{}.sig", bare("gone"))].map(|tag| (tag, "image-gone"));
+        // Nobody has the image that these serve, so they rank as tags, and are the oldest.
+        let companions = [bare("gone"), format!("{}.sig", bare("gone"))].map(|tag| (tag, "beyond-keep-last"));
         images.into_iter().zip(of_images).chain(companions).collect()
     };
     assert_eq!(codes(4), expected(["newest"; 4]));
@@ -421,16 +465,41 @@ proptest! {
 
     #[test]
     fn exactly_the_newest_images_are_kept_by_rank(fixture in fixtures(), keep in 0_u32..12) {
-        let ranks: Vec<(u32, bool)> = fixture.verdicts(policy(keep)).iter().filter_map(|(_, verdict)| match verdict.reasons[0] {
-            Reason::Newest { rank, .. } | Reason::BeyondKeepLast { rank, .. } => Some((rank, verdict.keep)),
-            _ => None,
-        }).collect();
-        for (rank, kept) in &ranks {
-            prop_assert_eq!(*kept, *rank <= keep);
+        let ranks = |fixture: &Fixture| -> Vec<(u32, bool)> {
+            fixture.verdicts(policy(keep)).iter().filter_map(|(_, verdict)| match verdict.reasons[0] {
+                Reason::Newest { rank, .. } | Reason::BeyondKeepLast { rank, .. } => Some((rank, verdict.keep)),
+                _ => None,
+            }).collect()
+        };
+        for (rank, kept) in ranks(&fixture) {
+            prop_assert_eq!(kept, rank <= keep);
         }
-        let mut ranks: Vec<u32> = ranks.into_iter().map(|(rank, _)| rank).collect();
+        // What serves an image that nobody has ranks as well, and the images without it.
+        let mut images = fixture;
+        images.tags.retain(|tag| !tag.name.as_str().starts_with("sha256-"));
+        let mut ranks: Vec<u32> = ranks(&images).into_iter().map(|(rank, _)| rank).collect();
         ranks.sort_unstable();
         prop_assert_eq!(&ranks, &(1..=u32::try_from(ranks.len()).unwrap()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_serves_an_image_that_nobody_has_takes_no_image_its_place(
+        fixture in fixtures(),
+        minutes in 61_i64..200,
+        keep in 0_u32..12,
+    ) {
+        let before: BTreeMap<String, Verdict> = fixture.verdicts(policy(keep)).into_iter().collect();
+        let mut with = fixture;
+        with.companion(".sig", "nobody-has-it", minutes);
+        for (tag, verdict) in with.verdicts(policy(keep)) {
+            let is_ranked = |earlier: &&Verdict| {
+                let by_rank = matches!(earlier.reasons[0], Reason::Newest { .. } | Reason::BeyondKeepLast { .. });
+                by_rank && !tag.starts_with("sha256-")
+            };
+            if let Some(earlier) = before.get(&tag).filter(is_ranked) {
+                prop_assert_eq!(earlier, &verdict, "{}", tag);
+            }
+        }
     }
 
     #[test]
@@ -453,7 +522,7 @@ proptest! {
     fn reasons_agree_with_what_the_kept_tags_reach(fixture in fixtures(), keep in 0_u32..12) {
         let inventory = fixture.inventory();
         let repository = &inventory.repositories[0];
-        let verdicts = evaluate(policy(keep), repository, &inventory);
+        let verdicts = evaluate(policy(keep), &inventory).remove(0);
         let tagged = repository.tags.iter().zip(&verdicts);
         let stays = tagged.clone().filter(|(_, verdict)| verdict.keep).filter_map(|(tag, _)| tag.digest());
         let reached = Graph::of(repository, &inventory.manifests).closure(stays);
@@ -478,18 +547,16 @@ proptest! {
     #[test]
     fn a_companion_takes_no_place(
         fixture in fixtures(),
-        companions in proptest::collection::vec((0..14_usize, -20_i64..150, any::<bool>()), 1..6),
+        companions in proptest::collection::vec((0..10_usize, -20_i64..150, any::<bool>()), 1..6),
         keep in 0_u32..12,
     ) {
         let before: BTreeMap<String, Verdict> = fixture.verdicts(policy(keep)).into_iter().collect();
         let mut with = fixture.clone();
         for (position, (image, minutes, own)) in (0..).zip(companions) {
             let tag = format!("sha256-{}.att", digest(&format!("m{image}")).hex());
-            // With a manifest of its own, or with one that another tag has too.
-            let target = if own { format!("c{position}") } else { "m3".to_owned() };
-            if own {
-                with.manifest(&target, &[], None);
-            }
+            // With a manifest of its own, or with one that others have too.
+            let target = if own { format!("c{position}") } else { "shared".to_owned() };
+            with.manifest(&target, &[], None);
             if !with.tags.iter().any(|it| it.name.as_str() == tag) {
                 with.tag(&tag, &target, minutes);
             }
@@ -512,7 +579,8 @@ proptest! {
         let key = |tag: &Tag| Digest::of(format!("{seed}{}", tag.name).as_bytes());
         shuffled.tags.sort_by_key(key);
         let verdicts = |repository: &Repository| -> BTreeMap<String, (bool, Option<Reason>)> {
-            let verdicts = evaluate(policy(keep), repository, &inventory);
+            let inventory = Inventory { repositories: vec![repository.clone()], ..inventory.clone() };
+            let verdicts = evaluate(policy(keep), &inventory).remove(0);
             // Of two young orphans that serve each other, the first is kept for its age and the other follows
             // it; both stay, so only an image's reason has to be the same.
             let reason = |verdict: &Verdict| {
@@ -558,7 +626,7 @@ impl Past {
         let mut first_seen = FirstSeen::new(std::mem::take(&mut self.memory));
         let repository = &inventory.repositories[0];
         let odd = odd_times(repository, &inventory, &mut first_seen, at(-minutes));
-        let verdicts = policy(keep).evaluate(repository, &inventory, &odd, at(-minutes));
+        let verdicts = policy(keep).evaluate(&inventory, &[odd], at(-minutes)).remove(0);
         self.memory = first_seen.remembered(|_| false, false);
         let kept = repository.tags.iter().zip(verdicts).filter(|(_, verdict)| verdict.keep);
         kept.map(|(tag, verdict)| (tag.name.to_string(), verdict.reasons[0].code())).collect()
@@ -659,21 +727,58 @@ fn tags_of_a_restored_backup_keep_their_order_and_take_no_place() {
 }
 
 #[test]
-fn an_orphaned_companion_that_is_ahead_waits_for_its_image_as_long_as_any_other() {
+fn an_orphaned_companion_that_is_ahead_waits_for_its_image_and_then_goes_as_any_tag_that_is_ahead() {
     let mut it = Fixture::default();
     it.image("image", 1).companion(".sig", "absent", -50_000);
     let signature = format!("sha256-{}.sig", digest("absent").hex());
     let mut past = Past::default();
-    for (minutes, stays) in [(0, true), (59, true), (60, false)] {
-        assert_eq!(past.sweep(&it, 5, minutes).contains_key(&signature), stays, "{minutes}");
+    for (minutes, reason) in
+        [(0, "image-may-come"), (59, "image-may-come"), (60, "time-ahead"), (50_000, "first-seen")]
+    {
+        let kept = past.sweep(&it, 1, minutes);
+        assert_eq!(kept, stay([("image", "newest"), (&signature, reason)]), "{minutes}");
     }
+    // It was first seen before the later image, and after the other one, whose place it does not take.
+    it.image("later", -30);
+    assert_eq!(past.sweep(&it, 1, 50_000), stay([("later", "newest")]));
+    let all = stay([("later", "newest"), ("image", "newest"), (&signature, "first-seen")]);
+    assert_eq!(past.sweep(&it, 2, 50_000), all);
+}
+
+#[test]
+fn an_orphaned_companion_that_is_behind_counts_as_pushed_when_it_was_first_seen_and_takes_no_place() {
+    let mut it = Fixture::default();
+    it.image("a", 200).image("behind", 5000).companion(".sig", "absent", 4000);
+    let signature = format!("sha256-{}.sig", digest("absent").hex());
+    let mut past = Past { last_look: Some((100, vec!["behind", "absent.sig"])), ..Past::default() };
+    let waits = stay([("a", "newest"), ("behind", "first-seen"), (&signature, "image-may-come")]);
+    assert_eq!(past.sweep(&it, 1, 0), waits);
+    // It is the newer of the two that were first seen then, and the image keeps its place all the same.
+    past.last_look = Some((0, Vec::new()));
+    let all = stay([("a", "newest"), ("behind", "first-seen"), (&signature, "first-seen")]);
+    assert_eq!(past.sweep(&it, 1, 90), all);
+    it.image("b", -30);
+    assert_eq!(past.sweep(&it, 1, 90), stay([("b", "newest")]));
+}
+
+#[test]
+fn a_repository_loses_no_tag_by_when_it_was_first_seen_while_a_kept_one_is_incomplete() {
+    let mut it = Fixture::default();
+    it.image("new", 10).image("behind", 600).image("older", 700);
+    let layer = Descriptor::new(digest("layer"), Some(1), false);
+    it.manifests.get_mut(&digest("new")).unwrap().blobs = [layer].into();
+    let mut past = Past { last_look: Some((60, vec!["behind", "older"])), ..Past::default() };
+    assert_eq!(past.sweep(&it, 1, 0), stay([("new", "newest"), ("behind", "first-seen")]));
+    it.lost.push(digest("layer"));
+    let all = stay([("new", "newest"), ("behind", "first-seen"), ("older", "kept-incomplete")]);
+    assert_eq!(past.sweep(&it, 1, 0), all);
 }
 
 proptest! {
     #[test]
     fn a_push_time_that_cannot_be_true_never_removes_another_tag(
         fixture in fixtures(),
-        odd in proptest::collection::vec((any::<bool>(), 0_i64..3000), 0..8),
+        odd in proptest::collection::vec((any::<bool>(), any::<bool>(), 70_i64..3000), 0..8),
         keep in 0_u32..12,
     ) {
         let mut fixture = fixture;
@@ -682,14 +787,171 @@ proptest! {
                 *pushed_at = (*pushed_at).min(at(-5));
             }
         }
-        let before = Past::default().sweep(&fixture, keep, 0);
+        let before = Past::default().sweep(&fixture, keep, 90);
         let names = ["odd0", "odd1", "odd2", "odd3", "odd4", "odd5", "odd6", "odd7"];
-        for (name, (is_ahead, minutes)) in names.into_iter().zip(odd) {
-            fixture.image(name, if is_ahead { -6 - minutes } else { 10 + minutes });
+        let signatures =
+            ["odd0.sig", "odd1.sig", "odd2.sig", "odd3.sig", "odd4.sig", "odd5.sig", "odd6.sig", "odd7.sig"];
+        for (name, (is_orphan, is_ahead, minutes)) in names.into_iter().zip(odd) {
+            let minutes = if is_ahead { -minutes } else { minutes };
+            if is_orphan {
+                fixture.companion(".sig", name, minutes);
+            } else {
+                fixture.image(name, minutes);
+            }
         }
-        let mut past = Past { last_look: Some((0, names.to_vec())), ..Past::default() };
-        let mut kept = past.sweep(&fixture, keep, 0);
-        kept.retain(|tag, _| !tag.starts_with("odd"));
+        let mut past = Past { last_look: Some((0, [names, signatures].concat())), ..Past::default() };
+        past.sweep(&fixture, keep, 0);
+        past.last_look = Some((0, Vec::new()));
+        let mut kept = past.sweep(&fixture, keep, 90);
+        kept.retain(|tag, _| {
+            let serves = |name: &str| tag.contains(&digest(name).hex());
+            !tag.starts_with("odd") && !names.iter().any(|name| serves(name))
+        });
         prop_assert_eq!(kept, before);
     }
+}
+
+#[test]
+fn signatures_in_a_repository_of_their_own_stay_with_images_that_others_keep() {
+    let (mut app, mut signatures) = (Fixture::default(), Fixture::default());
+    app.image("v1", 500).image("v2", 400).image("v3", 300);
+    for (image, minutes) in [("v1", 499), ("v2", 399), ("v3", 299), ("deleted", 600), ("lost", 700)] {
+        signatures.companion(".sig", image, minutes);
+    }
+    signatures.manifest("sbom", &[], Some("v3")).tag("sbom-of-v3", "sbom", 298);
+    signatures.manifest("list", &["sbom"], None);
+    signatures.tag(&format!("sha256-{}", digest("v3").hex()), "list", 297);
+    let stores: [(&str, &Fixture); 2] = [("app", &app), ("signatures", &signatures)];
+    let mut expected = vec![
+        "app:v1 beyond-keep-last",
+        "app:v2 newest",
+        "app:v3 newest",
+        "signatures:sbom-of-v3 image-elsewhere",
+        "signatures:sha256-deleted.sig beyond-keep-last",
+        "signatures:sha256-lost.sig beyond-keep-last",
+        "signatures:sha256-v1.sig newest",
+        "signatures:sha256-v2.sig image-elsewhere",
+        "signatures:sha256-v3 image-elsewhere",
+        "signatures:sha256-v3.sig image-elsewhere",
+    ];
+    let sorted = |mut told: Vec<String>| {
+        told.sort_unstable();
+        told
+    };
+    // Those whose image nobody keeps rank as tags do, and the others take no place.
+    expected[4] = "signatures:sha256-deleted.sig newest";
+    assert_eq!(sorted(decide(&stores, policy(2))), expected);
+    expected[1] = "app:v2 beyond-keep-last";
+    expected[4] = "signatures:sha256-deleted.sig beyond-keep-last";
+    expected[6] = "signatures:sha256-v1.sig beyond-keep-last";
+    expected[7] = "signatures:sha256-v2.sig newest";
+    assert_eq!(sorted(decide(&stores, policy(1))), expected);
+}
+
+#[test]
+fn a_signature_whose_image_leaves_its_repository_stays_if_another_keeps_the_image() {
+    let (mut dev, mut prod) = (Fixture::default(), Fixture::default());
+    dev.image("v1", 500).image("v2", 400).companion(".sig", "v1", 499).companion(".sig", "v1.sig", 498);
+    prod.image("v1", 300);
+    let kept = ["sha256-v1.sig image-elsewhere", "sha256-v1.sig.sig follows-image"];
+    let dev_of = |told: Vec<String>| -> Vec<String> {
+        let dev = told.into_iter().filter_map(|it| Some(it.strip_prefix("dev:")?.to_owned()));
+        dev.filter(|it| it.starts_with("sha256")).collect()
+    };
+    assert_eq!(dev_of(decide(&[("dev", &dev), ("prod", &prod)], policy(1))), kept);
+    // The same when the other one comes first in the store, and when an index there leads to the image.
+    let mut index = Fixture::default();
+    index.manifest("v1", &[], None).manifest("multi", &["v1"], None).tag("multi", "multi", 300);
+    assert_eq!(dev_of(decide(&[("a", &index), ("dev", &dev)], policy(1))), kept);
+    // There it goes as well.
+    prod.image("v3", 200);
+    let gone = ["sha256-v1.sig image-gone", "sha256-v1.sig.sig image-gone"];
+    assert_eq!(dev_of(decide(&[("dev", &dev), ("prod", &prod)], policy(1))), gone);
+}
+
+#[test]
+fn companions_in_two_repositories_do_not_keep_each_other() {
+    let (mut a, mut b) = (Fixture::default(), Fixture::default());
+    let serving = |image: &str| format!("sha256-{}.sig", digest(image).hex());
+    a.image("new", 1).manifest("one", &[], None).tag(&serving("two"), "one", 500);
+    b.image("newer", 1).manifest("two", &[], None).tag(&serving("one"), "two", 500);
+    let told = decide(&[("a", &a), ("b", &b)], policy(1));
+    let expected = [
+        "a:new newest",
+        "a:sha256-two.sig beyond-keep-last",
+        "b:newer newest",
+        "b:sha256-one.sig beyond-keep-last",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn while_part_of_the_store_is_in_doubt_a_companion_of_an_image_elsewhere_stays() {
+    let (mut signatures, mut doubtful) = (Fixture::default(), Fixture::default());
+    signatures
+        .image("old", 900)
+        .image("new", 1)
+        .companion(".sig", "unseen", 500)
+        .companion(".sig", "old", 899);
+    doubtful.in_doubt = true;
+    let told = decide(&[("doubtful", &doubtful), ("signatures", &signatures)], policy(1));
+    let expected = [
+        "new newest",
+        "old beyond-keep-last",
+        "sha256-old.sig image-gone",
+        "sha256-unseen.sig image-unknown",
+    ];
+    let mut told: Vec<&str> = told.iter().map(|it| it.strip_prefix("signatures:").unwrap()).collect();
+    told.sort_unstable();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_repository_whose_kept_tags_lack_something_loses_no_tag() {
+    let mut app = Fixture::default();
+    app.image("v1", 500).image("v2", 400).companion(".sig", "v1", 499);
+    let layer = Descriptor::new(digest("layer"), Some(1), false);
+    app.manifests.get_mut(&digest("v2")).unwrap().blobs = [layer].into();
+    let mut other = Fixture::default();
+    other.image("v1", 500).image("v3", 400);
+    let told = |app: &Fixture| decide(&[("app", app), ("other", &other)], policy(1));
+    let elsewhere = "app:sha256-v1.sig image-gone";
+    let whole = [
+        elsewhere,
+        "app:v1 beyond-keep-last",
+        "app:v2 newest",
+        "other:v1 beyond-keep-last",
+        "other:v3 newest",
+    ];
+    let sorted = |mut told: Vec<String>| {
+        told.sort_unstable();
+        told
+    };
+    assert_eq!(sorted(told(&app)), whole);
+    app.lost.push(digest("layer"));
+    let mut broken = whole;
+    broken[0] = "app:sha256-v1.sig kept-incomplete";
+    broken[1] = "app:v1 kept-incomplete";
+    assert_eq!(sorted(told(&app)), broken, "the other repository goes on");
+    // What may live elsewhere does not count.
+    app.manifests.get_mut(&digest("v2")).unwrap().blobs[0].foreign = true;
+    assert_eq!(sorted(told(&app)), whole);
+}
+
+#[test]
+fn platforms_that_were_never_pushed_do_not_count_unless_there_is_none() {
+    let codes = |children: &[&str], absent: &str| {
+        let mut it = Fixture::default();
+        it.image("old", 500)
+            .manifest("amd64", &[], None)
+            .manifest("multi", children, None)
+            .tag("multi", "multi", 1);
+        let lost = digest(absent);
+        it.manifests.remove(&lost);
+        it.revisions.retain(|revision| *revision != lost);
+        it.lost.push(lost);
+        decide(&[("app", &it)], policy(1))
+    };
+    assert_eq!(codes(&["amd64", "arm64"], "arm64"), ["app:multi newest", "app:old beyond-keep-last"]);
+    assert_eq!(codes(&["amd64"], "amd64"), ["app:multi newest", "app:old kept-incomplete"]);
 }

@@ -73,6 +73,12 @@ pub fn odd_times(
     odd
 }
 
+/// The time of the tag at a position, if it cannot be true.
+pub(super) fn odd_time(odd: &[(usize, OddTime)], at: usize) -> Option<OddTime> {
+    let nth = odd.binary_search_by_key(&at, |(at, _)| *at).ok()?;
+    Some(odd[nth].1)
+}
+
 /// Whether the last sweep would have seen this push, had it been made at this time. A sweep whose own time is ahead of
 /// the clock proves nothing.
 fn is_behind(manifest: Id, pushed_at: Timestamp, inventory: &Inventory, now: Timestamp) -> bool {
@@ -81,6 +87,7 @@ fn is_behind(manifest: Id, pushed_at: Timestamp, inventory: &Inventory, now: Tim
 }
 
 /// A tag that counts as pushed when it was first seen.
+#[derive(Clone, Copy)]
 pub(super) struct Late {
     /// Its position.
     pub(super) at: usize,

@@ -4,12 +4,15 @@ use jiff::Timestamp;
 
 use super::Sweep;
 use super::memory::{ACCEPT_LOSSES, Loss};
+use crate::check;
 use crate::gc::mark::{self, Fate};
 use crate::model::{Code, Counts, Id, Inventory, Known, Problem, Revision, Rules, Severity, UndoTrash};
 use crate::plan::{self, Remains, Share, TINY, TooMuch};
 use crate::policy::{Reason, Verdict};
 use crate::stop::Interrupted;
 
+/// How many incomplete tags a finding names beside the first.
+const NAMED: usize = 10;
 /// What no removed tag accounts for.
 pub(super) const STRAY: &str = "blobs (besides those of tags that it removes, or that were removed before)";
 
@@ -139,6 +142,52 @@ impl Sweep<'_> {
             return Ok(untagged.len().saturating_sub(told));
         }
         Ok(self.by_age(inventory, &untagged, false)?.blobs.due.len().saturating_sub(told))
+    }
+
+    /// Reports repositories that lose no tag because tags that are to be kept lack something.
+    pub(super) fn tell_of_incomplete(&mut self, inventory: &Inventory, verdicts: &[Vec<Verdict>]) {
+        for (repository, verdicts) in inventory.repositories.iter().zip(verdicts) {
+            let is_held = |verdict: &Verdict| matches!(verdict.reasons[..], [Reason::KeptIncomplete { .. }]);
+            let held = verdicts.iter().filter(|verdict| is_held(verdict)).count();
+            if held == 0 {
+                continue;
+            }
+            let tags = repository.tags.iter().zip(verdicts).filter(|(_, verdict)| !is_held(verdict));
+            let mut incomplete = tags.filter_map(|(tag, verdict)| {
+                let is_image = matches!(
+                    verdict.reasons[..],
+                    [Reason::Newest { .. }
+                        | Reason::EqualPushTime { .. }
+                        | Reason::TimeAhead
+                        | Reason::FirstSeen { .. }]
+                );
+                Some((tag, check::lacks_parts(inventory, repository, tag, is_image)?))
+            });
+            let Some((first, detail)) = incomplete.next() else { continue };
+            let others: Vec<&str> = incomplete.map(|(tag, _)| tag.name.as_str()).collect();
+            let name = &repository.name;
+            let (more, each) = match others.len() {
+                0 => (String::new(), "it"),
+                n if n <= NAMED => (format!("; {} cannot be, either", others.join(", ")), "each of them"),
+                n => {
+                    let some = others[..NAMED].join(", ");
+                    (format!("; {some} and {} more cannot be, either", n - NAMED), "each of them")
+                }
+            };
+            let digest = first.digest().map(|id| inventory.digest(id).to_string()).unwrap_or_default();
+            self.findings.push(Problem {
+                severity: Severity::Error,
+                code: Code::KeptIncomplete,
+                repository: Some(name.clone()),
+                path: format!("{name}:{}", first.name),
+                cause: format!(
+                    "this tag is to be kept and cannot be pulled completely: {detail}{more}; so {held} older tags of {name}, which may be the last complete ones, are kept as well"
+                ),
+                remedy: format!(
+                    "push {each} again, or delete {each} (for this one: DELETE /v2/{name}/manifests/{digest}, or its directory in _manifests/tags); the next sweep goes on. janitor check lists what is missing"
+                ),
+            });
+        }
     }
 
     /// Tells of repositories in which nothing goes by order, since their push times give none.

@@ -41,7 +41,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::Config;
 use crate::model::{Code, FirstSeen, Inventory, Known, Place, Problem, Severity, UndoTrash};
 use crate::plan::{self, Grace, Remains};
-use crate::policy::{OddTimes, Verdict};
+use crate::policy::Verdict;
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{LockError, Memory, OpenError, OwnTouches, SeenEmpty, StorageClock, Store, StoreLock};
@@ -361,10 +361,9 @@ impl<'a> Sweep<'a> {
         let expired = self.expired(&mut inventory);
         let now = self.clock.now();
         let odd = self.odd_times(&inventory, now);
-        let evaluate =
-            |(repository, odd): (_, &OddTimes)| self.config.policy.evaluate(repository, &inventory, odd, now);
-        let verdicts: Vec<Vec<Verdict>> = inventory.repositories.iter().zip(&odd).map(evaluate).collect();
+        let verdicts = self.config.policy.evaluate(&inventory, &odd, now);
         self.tell_of_equal_times(&inventory, &verdicts);
+        self.tell_of_incomplete(&inventory, &verdicts);
         Ok((inventory, verdicts, expired))
     }
 

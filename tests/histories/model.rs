@@ -94,25 +94,37 @@ impl Model {
                 .deleted
                 .retain(|digest, at| !self.is_old(self.age_of("revision", name, digest, *at), settings));
             self.repositories.insert(name.clone(), repository);
-            let kept = self.kept_tags(name, settings);
+        }
+        let kept_tags = self.kept_tags(settings);
+        let mut before = self.clone();
+        for (name, repository) in &mut before.repositories {
+            repository.tags.retain(|tag, _| kept_tags[name].contains(tag));
+        }
+        for name in &names {
+            let kept = &kept_tags[name];
             let repository = &self.repositories[name];
             let mut swept = repository.clone();
             swept.tags.retain(|tag, _| kept.contains(tag));
             if settings.untagged_go {
                 let removed = repository.tags.iter().filter(|(tag, _)| !kept.contains(*tag));
-                let removed: Vec<&Digest> = removed.map(|(_, (digest, _))| digest).collect();
+                let removed: Vec<&(Digest, Time)> = removed.map(|(_, named)| named).collect();
                 let tagged = || swept.tags.values().map(|(digest, _)| digest);
-                // What an artifact serves stays as long as its tag, and so does what the tag is.
-                let subjects = tagged().filter_map(|digest| self.document(digest)?.subject.as_ref());
-                let reached = self.closure(repository, tagged().chain(subjects));
-                let untagged_now = self.closure(repository, removed);
+                let subjects = self.images_served(&swept);
+                let elsewhere = before.referrers_elsewhere(name);
+                let reached = self.closure(repository, tagged().chain(&subjects).chain(&elsewhere));
                 let unreachable = || repository.revisions.iter().filter(|(it, _)| !reached.contains(*it));
-                // The registry's collector would take the young blobs of a young manifest.
-                let goes_at_once =
-                    |digest| settings.engine != Engine::Registry && untagged_now.contains(digest);
+                // The registry's collector would take the young blobs of a young manifest. What was pushed again
+                // after the tags that reached it is on its way to another one.
+                let goes_at_once = |digest: &Digest| {
+                    let written = repository.revisions[digest];
+                    let exempts = |(it, pushed): &(Digest, Time)| {
+                        written <= (*pushed).min(self.now) && self.closure(repository, [it]).contains(digest)
+                    };
+                    settings.engine != Engine::Registry && removed.iter().any(|it| exempts(it))
+                };
                 let young = unreachable()
                     .filter(|(it, written)| {
-                        !goes_at_once(*it)
+                        !goes_at_once(it)
                             && !self.is_old(self.age_of("revision", name, it, **written), settings)
                     })
                     .map(|(digest, _)| digest);
@@ -175,9 +187,26 @@ impl Model {
         needed
     }
 
-    /// The revisions that a repository's tags reach.
-    pub(crate) fn reached(&self, repository: &Repository) -> BTreeSet<Digest> {
-        self.closure(repository, repository.tags.values().map(|(digest, _)| digest))
+    /// What artifacts serve, which stays as long as their tags, and so does what the tags are.
+    fn images_served(&self, repository: &Repository) -> Vec<Digest> {
+        let serves = |(tag, (digest, _)): (&String, &(Digest, Time))| {
+            let subject = self.document(digest)?.subject.clone();
+            let image = self.serves(tag, digest).filter(|(image, is_named)| {
+                *is_named
+                    && (repository.revisions.contains_key(image) || repository.deleted.contains_key(image))
+            });
+            Some(image.map(|(image, _)| image).into_iter().chain(subject))
+        };
+        repository.tags.iter().filter_map(serves).flatten().collect()
+    }
+
+    /// The revisions that a repository's tags reach, the images that these serve, and what refers to what other
+    /// repositories' tags reach.
+    pub(crate) fn reached(&self, name: &str) -> BTreeSet<Digest> {
+        let repository = &self.repositories[name];
+        let tagged = repository.tags.values().map(|(digest, _)| digest);
+        let (served, elsewhere) = (self.images_served(repository), self.referrers_elsewhere(name));
+        self.closure(repository, tagged.chain(&served).chain(&elsewhere))
     }
 
     fn document(&self, digest: &Digest) -> Option<&Document> {
@@ -243,64 +272,113 @@ impl Model {
         reached
     }
 
-    /// The newest N by push time, and whatever serves what stays.
-    fn kept_tags(&self, name: &str, settings: &Settings) -> BTreeSet<String> {
+    /// By repository, the newest N by push time, and whatever serves what stays here or in another repository. What
+    /// serves an image that nobody keeps is one of the N.
+    fn kept_tags(&self, settings: &Settings) -> BTreeMap<String, BTreeSet<String>> {
+        let mut nobody: BTreeSet<Digest> = BTreeSet::new();
+        loop {
+            let mut stays: BTreeMap<&String, BTreeSet<Digest>> = BTreeMap::new();
+            let decided = loop {
+                let decide = |name: &String| {
+                    let others = stays.iter().filter(|(other, _)| **other != name);
+                    let elsewhere = others.flat_map(|(_, stays)| stays).collect();
+                    self.kept_tags_of(name, &elsewhere, &nobody, settings)
+                };
+                let decided: BTreeMap<&String, Kept> =
+                    self.repositories.keys().map(|name| (name, decide(name))).collect();
+                let now = decided.iter().map(|(name, kept)| (*name, kept.stays.clone())).collect();
+                if now == stays {
+                    break decided;
+                }
+                stays = now;
+            };
+            let undecided: BTreeSet<Digest> = decided.values().flat_map(|it| it.undecided.clone()).collect();
+            if undecided.is_empty() {
+                return decided.into_iter().map(|(name, kept)| (name.clone(), kept.tags)).collect();
+            }
+            nobody.extend(undecided);
+        }
+    }
+
+    fn kept_tags_of(
+        &self,
+        name: &str,
+        elsewhere: &BTreeSet<&Digest>,
+        nobody: &BTreeSet<Digest>,
+        settings: &Settings,
+    ) -> Kept {
         let repository = &self.repositories[name];
-        let mut companions = BTreeMap::new();
-        let mut ranked = Vec::new();
-        let (mut ahead, mut late) = (Vec::new(), Vec::new());
+        let named = || repository.tags.values().map(|(digest, _)| digest);
+        let listed = self.closure(repository, named());
+        let (mut companions, mut undecided) = (BTreeMap::new(), BTreeSet::new());
+        let (mut images, mut orphans) = (Ranks::default(), Ranks::default());
+        let (mut ahead, mut images_ahead) = (Vec::new(), Vec::new());
         for (tag, (digest, pushed)) in &repository.tags {
             let first_seen = self.first_seen(&format!("tag {name}:{tag} {}", digest.as_str()), *pushed);
             let is_odd = first_seen.is_some() || self.is_ahead(*pushed) || self.is_behind(digest, *pushed);
             let first_seen = first_seen.unwrap_or(self.now);
             let counts_from = if is_odd { first_seen } else { (*pushed).min(self.now) };
-            match self.serves(repository, tag, digest) {
-                Some(subject) => drop(companions.insert(tag, (subject, digest, counts_from))),
-                None if self.is_ahead(*pushed) => ahead.push((tag, digest)),
-                None if is_odd => late.push((first_seen, *pushed, natural(tag), tag, digest)),
-                None => ranked.push((counts_from, natural(tag), tag, digest)),
+            let is_young = self.now - counts_from < settings.grace_ms;
+            let mut is_orphan = false;
+            let serves = self.serves(tag, digest).filter(|(subject, is_named)| {
+                let is_known = repository.revisions.contains_key(subject)
+                    || repository.deleted.contains_key(subject)
+                    || listed.contains(subject)
+                    || elsewhere.contains(subject);
+                if !is_known && !nobody.contains(subject) {
+                    undecided.insert(subject.clone());
+                }
+                is_orphan = !is_known && nobody.contains(subject) && *is_named && !is_young;
+                is_known || !nobody.contains(subject) || *is_named && is_young
+            });
+            let ranks = if is_orphan { &mut orphans } else { &mut images };
+            match serves {
+                Some((subject, _)) => drop(companions.insert(tag, (subject, digest, is_young))),
+                None if self.is_ahead(*pushed) => {
+                    ahead.push(tag);
+                    images_ahead.extend(Some(tag).filter(|_| !is_orphan));
+                }
+                None if is_odd => ranks.late.push((first_seen, *pushed, natural(tag), tag)),
+                None => ranks.ranked.push((counts_from, natural(tag), tag)),
             }
         }
-        ranked.sort();
-        ranked.reverse();
-        late.sort();
-        late.reverse();
-        let has_place = |nth: usize, first_seen: Time| {
-            let newer = ranked.iter().filter(|(pushed, ..)| *pushed > first_seen).count();
-            newer + nth < settings.keep
-        };
-        let (stay, go): (Vec<_>, Vec<_>) =
-            late.iter().enumerate().partition(|(nth, (first_seen, ..))| has_place(*nth, *first_seen));
-        let beyond = ranked.split_off(settings.keep.min(ranked.len()));
-        let mut kept: BTreeSet<String> = ranked.iter().map(|(_, _, tag, _)| (*tag).clone()).collect();
-        let mut roots: Vec<&Digest> = ranked.iter().map(|(_, _, _, digest)| *digest).collect();
-        let odd =
-            ahead.into_iter().chain(stay.into_iter().map(|(_, (_, _, _, tag, digest))| (*tag, *digest)));
-        for (tag, digest) in odd {
-            kept.insert(tag.clone());
-            roots.push(digest);
-        }
+        // What serves an image that nobody has takes its place from no image.
+        let among_all = Ranks::of_all(&images, &orphans).that_stay(settings.keep);
+        let mut tags: BTreeSet<&String> = images.that_stay(settings.keep);
+        tags.extend(orphans.tags().filter(|tag| among_all.contains(tag)));
+        let beyond = images.tags().chain(orphans.tags()).filter(|tag| !tags.contains(tag));
+        let beyond: Vec<&Digest> = beyond.map(|tag| &repository.tags[tag].0).collect();
+        let images: BTreeSet<&String> = images.tags().chain(images_ahead).collect();
+        tags.extend(ahead);
+        let mut tags: BTreeSet<String> = tags.into_iter().cloned().collect();
+        let mut roots: Vec<&Digest> = tags.iter().map(|tag| &repository.tags[tag].0).collect();
         if !settings.untagged_go {
             roots.extend(repository.revisions.keys().chain(repository.deleted.keys()));
         }
         let mut stays = self.closure(repository, roots);
-        let beyond = beyond.iter().map(|(_, _, _, digest)| *digest);
-        let goes = self.closure(repository, beyond.chain(go.into_iter().map(|(_, (.., digest))| *digest)));
+        let goes = self.closure(repository, beyond);
         loop {
-            let next = companions.iter().find(|(_, (subject, _, pushed))| {
-                let is_young = self.now - pushed < settings.grace_ms;
-                stays.contains(subject) || (is_young && !goes.contains(subject))
+            let next = companions.iter().find(|(_, (subject, _, is_young))| {
+                let may_come = *is_young && !goes.contains(subject) && !undecided.contains(subject);
+                stays.contains(subject) || elsewhere.contains(subject) || may_come
             });
-            let Some((tag, (_, digest, _))) = next else { return kept };
+            let Some((tag, (_, digest, _))) = next else { break };
             stays.extend(self.closure(repository, [*digest]));
             let tag = (*tag).clone();
             companions.remove(&tag);
-            kept.insert(tag);
+            tags.insert(tag);
         }
+        // The tags that would go may be the last that pull.
+        let lacks = |tag: &String| self.lacks(repository, &repository.tags[tag].0, images.contains(tag));
+        if tags.len() < repository.tags.len() && tags.iter().any(lacks) {
+            tags = repository.tags.keys().cloned().collect();
+            stays.extend(self.closure(repository, named()));
+        }
+        Kept { tags, stays, undecided }
     }
 
-    /// The image that a tag only serves, by its name or because of what it names.
-    fn serves(&self, repository: &Repository, tag: &str, digest: &Digest) -> Option<Digest> {
+    /// The image that a tag only serves, by its name or because of what it names; and whether the name says so.
+    fn serves(&self, tag: &str, digest: &Digest) -> Option<(Digest, bool)> {
         let document = self.document(digest)?;
         if let Some(rest) = tag.strip_prefix("sha256-") {
             let (hex, kind) = rest.split_at_checked(64)?;
@@ -309,15 +387,111 @@ impl Model {
                 self.document(child).is_some_and(|child| child.subject.as_ref() == Some(&image))
             };
             if !kind.is_empty() || document.is_index && document.children.iter().any(refers) {
-                return Some(image);
+                return Some((image, true));
             }
         }
-        let subject = document.subject.clone()?;
-        let is_here = repository.revisions.contains_key(&subject)
-            || repository.deleted.contains_key(&subject)
-            || repository.tags.values().any(|(tagged, _)| *tagged == subject);
-        is_here.then_some(subject)
+        document.subject.clone().map(|subject| (subject, false))
     }
+
+    /// Whether a tag cannot be pulled completely, for more than platforms that are not there at all.
+    fn lacks(&self, repository: &Repository, tagged: &Digest, is_image: bool) -> bool {
+        let is_there = |digest: &&Digest| {
+            let is_revision =
+                repository.revisions.contains_key(digest) || repository.deleted.contains_key(digest);
+            self.blobs.contains_key(digest) && (is_revision || repository.layers.contains_key(digest))
+        };
+        let Some(document) = self.document(tagged) else { return false };
+        let has = |blob: &Digest| self.blobs.contains_key(blob) && repository.layers.contains_key(blob);
+        let there: Vec<&Digest> = document.children.iter().filter(is_there).collect();
+        !document.blobs.iter().all(has)
+            || is_image && there.is_empty() && !document.children.is_empty()
+            || there.into_iter().any(|child| self.lacks(repository, child, is_image))
+    }
+
+    /// The referrers of a repository whose subject only others have, and reach from their tags.
+    fn referrers_elsewhere(&self, name: &str) -> BTreeSet<Digest> {
+        let mut found: BTreeMap<&String, BTreeSet<Digest>> =
+            self.repositories.keys().map(|name| (name, BTreeSet::new())).collect();
+        loop {
+            let reached: BTreeMap<&String, BTreeSet<Digest>> = found
+                .iter()
+                .map(|(name, found)| {
+                    let repository = &self.repositories[*name];
+                    let tagged = repository.tags.values().map(|(digest, _)| digest);
+                    (*name, self.closure(repository, tagged.chain(found)))
+                })
+                .collect();
+            let next = self.repositories.iter().map(|(name, repository)| {
+                let is_here = |it: &Digest| {
+                    repository.revisions.contains_key(it)
+                        || repository.deleted.contains_key(it)
+                        || repository.tags.values().any(|(tagged, _)| tagged == it)
+                };
+                let is_elsewhere = |subject: &Digest| {
+                    let mut others = reached.iter().filter(|(other, _)| **other != name);
+                    !is_here(subject) && others.any(|(_, reached)| reached.contains(subject))
+                };
+                let all = repository.revisions.keys().chain(repository.deleted.keys());
+                let subject = |it: &Digest| self.document(it)?.subject.as_ref();
+                (name, all.filter(|it| subject(it).is_some_and(is_elsewhere)).cloned().collect())
+            });
+            let next = next.collect();
+            if next == found {
+                return found.remove(&name.to_owned()).unwrap_or_default();
+            }
+            found = next;
+        }
+    }
+}
+
+/// When a tag was first seen, when it was pushed, and its name for the natural order and as it is.
+type Late<'a> = (Time, Time, (&'a str, u64), &'a String);
+
+/// Tags that rank.
+#[derive(Clone, Default)]
+struct Ranks<'a> {
+    /// By push time.
+    ranked: Vec<(Time, (&'a str, u64), &'a String)>,
+    /// By when they were first seen, and then by push time.
+    late: Vec<Late<'a>>,
+}
+
+impl<'a> Ranks<'a> {
+    fn of_all(some: &Self, others: &Self) -> Self {
+        let mut all = some.clone();
+        all.ranked.extend(&others.ranked);
+        all.late.extend(&others.late);
+        all
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &'a String> {
+        let late = self.late.iter().map(|(.., tag)| *tag);
+        self.ranked.iter().map(|(.., tag)| *tag).chain(late)
+    }
+
+    /// Those that would stay if there were no others.
+    fn that_stay(&self, keep: usize) -> BTreeSet<&'a String> {
+        let Self { mut ranked, mut late } = self.clone();
+        ranked.sort();
+        ranked.reverse();
+        late.sort();
+        late.reverse();
+        let has_place = |(nth, (first_seen, ..)): &(usize, &Late<'_>)| {
+            let newer = ranked.iter().filter(|(pushed, ..)| pushed > first_seen).count();
+            newer + nth < keep
+        };
+        let late = late.iter().enumerate().filter(has_place).map(|(_, (.., tag))| *tag);
+        ranked.iter().take(keep).map(|(.., tag)| *tag).chain(late).collect()
+    }
+}
+
+/// What is kept of a repository.
+struct Kept {
+    tags: BTreeSet<String>,
+    /// Manifests.
+    stays: BTreeSet<Digest>,
+    /// Images of companions that are not here, while it is open whether anybody keeps them.
+    undecided: BTreeSet<Digest>,
 }
 
 /// `v10` comes after `v9`.

@@ -250,7 +250,7 @@ impl World {
             self.sweep_twice(&settings);
         }
         for (name, repository) in &self.model.repositories {
-            let reached = self.model.reached(repository);
+            let reached = self.model.reached(name);
             let unreached: Vec<&Digest> =
                 repository.revisions.keys().filter(|it| !reached.contains(it)).collect();
             assert!(unreached.is_empty(), "{name} still has {unreached:?}");

@@ -1,8 +1,13 @@
 //! Signatures, attestations and referrers follow their image and take none of its places.
 
-use janitor_testkit::{Image, Registry};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::stage::{assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_series};
+use janitor_testkit::{Image, Outcome, Registry, Tree, ago};
+
+use crate::stage::{
+    assert_all_pull, blobs_on_disk, digests_of, janitor, names, push_series, push_versions, registry_part,
+};
 
 const SBOM: &str = "application/vnd.example.sbom.v1";
 
@@ -115,4 +120,98 @@ fn companion_tags_take_no_place() {
     assert_eq!(outcome.total("tags_removed"), 0);
     assert_eq!(client.tags("app").len(), 6);
     assert_all_pull(&registry, "app");
+}
+
+/// Why a tag stays or goes.
+fn reason(outcome: &Outcome, repository: &str, tag: &str) -> String {
+    outcome.tag(repository, tag)["reasons"][0]["code"].as_str().unwrap().to_owned()
+}
+
+/// Signatures of these images as cosign pushes them with `COSIGN_REPOSITORY`, the first of them first.
+fn sign_elsewhere(registry: &Registry, repository: &str, images: &[Image]) {
+    for (image, minutes) in images.iter().rev().zip(1..) {
+        let tag = image.companion_tag(".sig");
+        registry.client().push(repository, &tag, &Image::cosign_signature_of(image));
+        registry.set_push_time(repository, &tag, ago(Duration::from_secs(60 * minutes)));
+    }
+}
+
+#[test]
+fn signatures_in_a_repository_of_their_own_stay_with_the_images_of_others() {
+    let registry = Registry::start();
+    let client = registry.client();
+    let images = push_versions(&registry, "team/app", 5);
+    sign_elsewhere(&registry, "team/signatures", &images);
+    let signature = |at: usize| images[at].companion_tag(".sig");
+
+    let outcome = janitor(&registry).keep(2).run().assert_code(0);
+
+    assert_eq!(client.tags("team/app"), names(&["v4", "v5"]));
+    // Those of kept images, and of the others the newest two.
+    let expected: BTreeSet<String> = [1, 2, 3, 4].map(signature).into();
+    assert_eq!(client.tags("team/signatures"), expected);
+    assert_all_pull(&registry, "team/signatures");
+    let told = |at: usize| reason(&outcome, "team/signatures", &signature(at));
+    assert_eq!(
+        [0, 1, 2, 3, 4].map(told),
+        ["beyond-keep-last", "newest", "newest", "image-elsewhere", "image-elsewhere"]
+    );
+    let text = &outcome.tag("team/signatures", &signature(4))["reasons"][0]["text"];
+    assert!(text.as_str().unwrap().ends_with("which team/app keeps"), "{text}");
+    let swept = Tree::of(&registry_part(&registry));
+    janitor(&registry).keep(2).run().assert_code(0);
+    swept.assert_unchanged(&Tree::of(&registry_part(&registry)));
+}
+
+#[test]
+fn referrers_in_a_repository_of_their_own_stay_with_the_images_of_others() {
+    let registry = Registry::start();
+    let client = registry.client();
+    let images = push_versions(&registry, "app", 2);
+    let [old, new] = [0, 1].map(|at| Image::referrer_of(&images[at], SBOM, &format!("sbom {at}")));
+    let about_that = Image::referrer_of(&new, "application/vnd.example.signature", "signed");
+    let listed = Image::referrer_of(&images[1], "application/vnd.example.scan", "listed");
+    for referrer in [&old, &new, &about_that] {
+        client.push_untagged("sboms", referrer);
+    }
+    // The signature of an SBOM may have another repository again.
+    client.push_untagged("signatures", &about_that);
+    client.push("sboms", &images[1].companion_tag(""), &Image::fallback_index(&[&listed]));
+
+    let outcome = janitor(&registry).keep(1).run().assert_code(0);
+
+    assert_eq!(reason(&outcome, "sboms", &images[1].companion_tag("")), "image-elsewhere");
+    assert_all_pull(&registry, "sboms");
+    for referrer in [&new, &about_that, &listed] {
+        client.pull("sboms", referrer.digest().as_str()).unwrap();
+    }
+    client.pull("signatures", about_that.digest().as_str()).unwrap();
+    client.pull("sboms", old.digest().as_str()).unwrap_err();
+    let du = janitor(&registry).arg("du").run().assert_code(0).report();
+    assert_eq!(du["totals"]["reclaimable_bytes"], 0, "{du}");
+    // They go with the last image that they are about.
+    client.push("app", "v3", &Image::small(3));
+    janitor(&registry).keep(1).run().assert_code(0);
+    client.pull("sboms", new.digest().as_str()).unwrap_err();
+    client.pull("signatures", about_that.digest().as_str()).unwrap_err();
+}
+
+#[test]
+fn the_signature_of_an_image_that_another_repository_keeps_stays() {
+    let registry = Registry::start();
+    let client = registry.client();
+    let images = push_versions(&registry, "dev", 2);
+    client.push("prod", "v1", &images[0]);
+    let signature = images[0].companion_tag(".sig");
+    client.push("dev", &signature, &Image::cosign_signature_of(&images[0]));
+
+    let outcome = janitor(&registry).keep(1).run().assert_code(0);
+
+    assert_eq!(reason(&outcome, "dev", &signature), "image-elsewhere");
+    assert_eq!(client.tags("dev"), BTreeSet::from(["v2".to_owned(), signature.clone()]));
+    assert_all_pull(&registry, "dev");
+    assert_all_pull(&registry, "prod");
+    let swept = Tree::of(&registry_part(&registry));
+    janitor(&registry).keep(1).run().assert_code(0);
+    swept.assert_unchanged(&Tree::of(&registry_part(&registry)));
 }

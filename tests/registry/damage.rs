@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use janitor_testkit::{Damage, Image, Registry};
+use janitor_testkit::{Damage, Digest, Image, Registry};
 
-use crate::stage::{assert_all_pull, blobs_on_disk, janitor, names, push_versions};
+use crate::stage::{assert_all_pull, blobs_on_disk, janitor, names, push_series, push_versions};
 
 #[test]
 fn a_repository_with_an_empty_tag_link_loses_nothing_and_the_others_are_swept() {
@@ -106,4 +106,84 @@ fn what_the_registry_does_not_know_is_reported_and_left() {
     assert!(stray.is_file() && shouting.is_dir());
     assert!(outcome.report()["findings"].to_string().contains("SHOUTING"));
     assert_all_pull(&registry, "app");
+}
+
+/// Twelve tags, of which the newest ten have lost a layer each.
+fn newest_ten_incomplete(registry: &Registry) -> Vec<Image> {
+    let images = push_versions(registry, "app", 12);
+    for image in &images[2..] {
+        Damage::to(&registry.view()).remove_blob(own_layer(image));
+    }
+    images
+}
+
+/// A layer that no other image has.
+fn own_layer(image: &Image) -> &Digest {
+    let shared = Image::small(999);
+    let config = |digest: &Digest| image.blobs()[digest].starts_with(b"{");
+    image.blobs().keys().find(|it| !shared.blobs().contains_key(*it) && !config(it)).unwrap()
+}
+
+#[test]
+fn complete_images_stay_while_the_newest_ones_lack_layers() {
+    let registry = Registry::start();
+    let client = registry.client();
+    let images = newest_ten_incomplete(&registry);
+    let others: Vec<Image> = (101..=112).map(Image::small).collect();
+    let tags: Vec<String> = (101..=112).map(|number| format!("v{number}")).collect();
+    let series: Vec<(&str, &Image)> = tags.iter().map(String::as_str).zip(&others).collect();
+    push_series(&registry, "other", &series);
+
+    let audit = janitor(&registry).keep(10).audit().run().assert_code(3);
+    let outcome = janitor(&registry).keep(10).run().assert_code(3);
+
+    assert_eq!(audit.report()["findings"], outcome.report()["findings"]);
+    assert_eq!(client.tags("app").len(), 12);
+    client.pull("app", "v1").unwrap();
+    client.pull("app", "v2").unwrap();
+    assert_eq!(client.tags("other").len(), 10, "what is incomplete holds back its own repository only");
+    let report = outcome.report();
+    assert_eq!(outcome.tag("app", "v1")["reasons"][0]["code"], "kept-incomplete", "{report}");
+    let finding = &report["findings"][0];
+    assert_eq!(finding["code"], "kept-incomplete", "{report}");
+    // What it says helps: a check lists what is missing, and deleting or pushing again each of the tags ends it.
+    let remedy = finding["remedy"].as_str().unwrap();
+    let check = janitor(&registry).arg("check").run().assert_code(4);
+    assert!(remedy.contains("janitor check"), "{remedy}");
+    assert_eq!(check.report()["totals"]["tags_broken"], 10);
+    let first = finding["path"].as_str().unwrap().strip_prefix("app:").unwrap().to_owned();
+    let digest = registry.view().tag_digest("app", &first);
+    assert!(remedy.contains(&format!("DELETE /v2/app/manifests/{digest}")), "{remedy}");
+    client.delete("app", &digest);
+    let left: Vec<&Image> = images[2..].iter().filter(|image| image.digest() != digest).collect();
+    janitor(&registry).keep(10).run().assert_code(3);
+    assert_eq!(client.tags("app").len(), 11);
+    for image in left {
+        client.push("app", &registry_tag(&registry, image), image);
+    }
+
+    janitor(&registry).keep(10).run().assert_code(0);
+
+    assert_eq!(client.tags("app").len(), 10);
+    assert_all_pull(&registry, "app");
+}
+
+/// The tag that names an image.
+fn registry_tag(registry: &Registry, image: &Image) -> String {
+    let view = registry.view();
+    view.tags("app").into_iter().find(|tag| view.tag_digest("app", tag) == image.digest()).unwrap()
+}
+
+#[test]
+fn newer_pushes_end_what_an_incomplete_tag_holds_back() {
+    let registry = Registry::start();
+    let images = push_versions(&registry, "app", 3);
+    Damage::to(&registry.view()).remove_blob(own_layer(&images[2]));
+    janitor(&registry).keep(1).run().assert_code(3);
+    assert_eq!(registry.client().tags("app"), names(&["v1", "v2", "v3"]));
+    registry.client().push("app", "v4", &Image::small(4));
+
+    janitor(&registry).keep(1).run().assert_code(0);
+
+    assert_eq!(registry.client().tags("app"), names(&["v4"]));
 }

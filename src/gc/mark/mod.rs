@@ -142,15 +142,74 @@ impl Marks {
     }
 }
 
+/// By position, the revisions of repositories whose subject is not there and that another repository reaches: signatures
+/// and the like may have a repository of their own. They are roots of their repositories.
+///
+/// Others reach it from their tags, and with `undoable` also from removed tags that can be brought back.
+pub fn referrers_elsewhere(inventory: &Inventory, undoable: bool) -> HashMap<usize, Vec<Id>> {
+    let mut waiting: HashMap<Id, Vec<(usize, Id)>> = HashMap::new();
+    for (at, repository) in inventory.repositories.iter().enumerate() {
+        let mut named: Option<HashSet<Id>> = None;
+        for revision in &repository.revisions {
+            let subject = inventory.manifests.get(revision).and_then(Manifest::subject);
+            let is_away = |subject: &Id| {
+                repository.revisions.binary_search(subject).is_err()
+                    && !named.get_or_insert_with(|| repository.roots().collect()).contains(subject)
+            };
+            if let Some(subject) = subject.filter(is_away) {
+                waiting.entry(subject).or_default().push((at, *revision));
+            }
+        }
+    }
+    let mut found: HashMap<usize, Vec<Id>> = HashMap::new();
+    if waiting.is_empty() {
+        return found;
+    }
+    let reached =
+        |at: usize, roots: &mut dyn Iterator<Item = Id>, waiting: &HashMap<Id, Vec<(usize, Id)>>| {
+            let graph = Graph::of(&inventory.repositories[at], &inventory.manifests);
+            let subjects = graph.closure(roots).into_iter().filter(|id| waiting.contains_key(id));
+            subjects.map(|subject| (at, subject)).collect::<Vec<_>>()
+        };
+    let mut subjects = Vec::new();
+    for (at, repository) in inventory.repositories.iter().enumerate() {
+        let removed = repository.undoable.iter().copied().filter(|_| undoable);
+        subjects.extend(reached(at, &mut repository.tagged().chain(removed), &waiting));
+    }
+    // What is found may have referrers in a third repository.
+    while !subjects.is_empty() {
+        let mut new: HashMap<usize, Vec<Id>> = HashMap::new();
+        for (from, subject) in subjects.drain(..) {
+            for (at, referrer) in waiting
+                .get_mut(&subject)
+                .into_iter()
+                .flat_map(|all| all.extract_if(.., |(at, _)| *at != from))
+            {
+                new.entry(at).or_default().push(referrer);
+            }
+        }
+        for (at, referrers) in new {
+            subjects.extend(reached(at, &mut referrers.iter().copied(), &waiting));
+            found.entry(at).or_default().extend(referrers);
+        }
+    }
+    found
+}
+
 /// Marks every blob, from every tag, removed or not, and every revision in place: the stock collector takes every
 /// revision for a root, and whatever it keeps is kept here too.
 pub fn blobs(inventory: &Inventory) -> Marks {
     let aliases = Aliases::of(inventory);
     let mut fates = vec![Fate::Garbage; inventory.digests.slots()];
-    for repository in &inventory.repositories {
+    let kept_elsewhere = referrers_elsewhere(inventory, false);
+    let any_undoable = inventory.repositories.iter().any(|repository| !repository.undoable.is_empty());
+    let held_elsewhere = if any_undoable { referrers_elsewhere(inventory, true) } else { HashMap::new() };
+    for (at, repository) in inventory.repositories.iter().enumerate() {
         let graph = Graph::of(repository, &inventory.manifests);
-        let reached = graph.closure(repository.tagged());
-        let undoable = graph.closure(repository.undoable.iter().copied());
+        let kept = kept_elsewhere.get(&at).into_iter().flatten().copied();
+        let held = held_elsewhere.get(&at).into_iter().flatten().copied();
+        let reached = graph.closure(repository.tagged().chain(kept));
+        let undoable = graph.closure(repository.undoable.iter().copied().chain(held));
         let is_root = |revision: &Id| !reached.contains(revision) && !undoable.contains(revision);
         let held = graph.closure(repository.revisions.iter().copied().filter(is_root));
         for (manifests, fate) in [(undoable, Fate::Undoable), (held, Fate::Held), (reached, Fate::Kept)] {
