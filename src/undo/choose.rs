@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::UndoError;
 use crate::config::Wanted;
-use crate::model::{Digest, Inventory, Place, RepoName, TagName, Undoable};
+use crate::gc::mark::Graph;
+use crate::model::{Digest, Id, Inventory, Manifest, Place, RepoName, TagName, Undoable};
 use crate::policy::companion_of;
 use crate::store::Store;
 
@@ -66,37 +67,66 @@ fn not_there(store: &Store, inventory: &Inventory, repository: &RepoName, tag: &
     format!("{name} is not in the trash ({near})")
 }
 
-/// Companion tags of what is brought back: they were removed because their image was.
+/// The repositories, other than those that were looked at, from which companion tags of what is brought back were
+/// removed: signatures may have a repository of their own.
+pub(super) fn repositories_of_companions(chosen: &[Undoable], inventory: &Inventory) -> Vec<RepoName> {
+    let mut images: HashSet<Digest> = HashSet::new();
+    for tag in chosen {
+        images.extend(reached(tag, inventory).into_iter().map(|id| inventory.digest(id)));
+    }
+    let serves = |tag: &&Undoable| companion_of(&tag.tag).is_some_and(|image| images.contains(&image));
+    let tags = inventory.undo.tags.iter().filter(|tag| inventory.position(&tag.repository).is_none());
+    let names: BTreeSet<RepoName> = tags.filter(serves).map(|tag| tag.repository.clone()).collect();
+    names.into_iter().collect()
+}
+
+/// Adds the companions of what is brought back: tags that serve it by their name or by the subject of their manifest,
+/// and that were removed because it was. Untagged referrers never left their places.
 pub(super) fn add_companions(chosen: &mut Vec<Undoable>, inventory: &Inventory) {
     let mut have: HashSet<(RepoName, TagName)> =
         chosen.iter().map(|it| (it.repository.clone(), it.tag.clone())).collect();
-    let mut companions: HashMap<(RepoName, Digest), Vec<&Undoable>> = HashMap::new();
+    let mut companions: HashMap<Digest, Vec<&Undoable>> = HashMap::new();
     for tag in &inventory.undo.tags {
-        if let Some(image) = companion_of(&tag.tag) {
-            companions.entry((tag.repository.clone(), image)).or_default().push(tag);
+        let subject = inventory.manifests.get(&tag.manifest).and_then(Manifest::subject);
+        let subject = subject.map(|subject| inventory.digest(subject));
+        for image in companion_of(&tag.tag).into_iter().chain(subject) {
+            companions.entry(image).or_default().push(tag);
         }
     }
     let is_there = |tag: &Undoable| {
         let at = inventory.position(&tag.repository);
         at.is_some_and(|at| inventory.repositories[at].tags.iter().any(|it| it.name == tag.tag))
     };
+    // Where a companion's own repository has the image as well, it serves that one.
+    let serves = |tag: &Undoable, image: &Undoable, id: Id| {
+        let is_away = || {
+            let at = inventory.position(&tag.repository);
+            at.is_some_and(|at| inventory.repositories[at].revisions.binary_search(&id).is_err())
+        };
+        tag.repository == image.repository || is_away()
+    };
     let mut at = 0;
     while at < chosen.len() {
         let image = &chosen[at];
         let mut found = Vec::new();
-        if let Some(position) = inventory.position(&image.repository) {
-            let graph = crate::gc::mark::Graph::of(&inventory.repositories[position], &inventory.manifests);
-            for manifest in graph.closure([image.manifest]) {
-                let key = (image.repository.clone(), inventory.digest(manifest));
-                // The last of a name is the one that was removed last.
-                for tag in companions.get(&key).into_iter().flatten().rev() {
-                    if !is_there(tag) && have.insert((tag.repository.clone(), tag.tag.clone())) {
-                        found.push((*tag).clone());
-                    }
+        for id in reached(image, inventory) {
+            // The last of a name is the one that was removed last.
+            for tag in companions.get(&inventory.digest(id)).into_iter().flatten().rev() {
+                if serves(tag, image, id)
+                    && !is_there(tag)
+                    && have.insert((tag.repository.clone(), tag.tag.clone()))
+                {
+                    found.push((*tag).clone());
                 }
             }
         }
         chosen.append(&mut found);
         at += 1;
     }
+}
+
+/// What a removed tag leads to in its repository.
+fn reached(tag: &Undoable, inventory: &Inventory) -> HashSet<Id> {
+    let Some(at) = inventory.position(&tag.repository) else { return HashSet::new() };
+    Graph::of(&inventory.repositories[at], &inventory.manifests).closure([tag.manifest])
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::UndoError;
-use super::choose::{add_companions, choose};
+use super::choose::{add_companions, choose, repositories_of_companions};
 use super::list::pending;
 use super::whole;
 use crate::check;
@@ -20,7 +20,7 @@ use crate::sweep::{SweepError, name_of_run, take_lock};
 const STEP: SignedDuration = SignedDuration::from_secs(2);
 
 /// Brings removed tags back to their places, as if they had just been pushed, and with them the
-/// companion tags that were removed with them. In a dry run, only says what would come of it.
+/// companion tags and tagged referrers that were removed with them. In a dry run, only says what would come of it.
 ///
 /// # Errors
 /// [`UndoError`]; nothing was changed then.
@@ -46,9 +46,16 @@ pub fn restore_in(
     let mut inventory = Inventory::default();
     let mut findings = store.look_at_undo(&mut inventory, stop)?;
     let mut chosen = choose(store, &inventory, wanted)?;
-    let names: Vec<RepoName> =
+    let mut names: Vec<RepoName> =
         chosen.iter().map(|tag| tag.repository.clone()).collect::<BTreeSet<_>>().into_iter().collect();
-    findings.extend(whole::look(store, &names, &mut inventory, stop)?);
+    let mut found = whole::look(store, &names, &mut inventory, stop)?;
+    let others = repositories_of_companions(&chosen, &inventory);
+    if !others.is_empty() {
+        names.extend(others);
+        names.sort_unstable();
+        found = whole::look(store, &names, &mut inventory, stop)?;
+    }
+    findings.extend(found);
     add_companions(&mut chosen, &inventory);
     // The order of their pushes stays what it was.
     chosen.sort_by(|a, b| (a.pushed_at, &a.repository, &a.tag).cmp(&(b.pushed_at, &b.repository, &b.tag)));

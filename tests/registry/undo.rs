@@ -220,9 +220,10 @@ fn all_that_one_sweep_removed_comes_back_and_of_several_removals_the_last() {
 #[test]
 fn a_repository_whose_tags_are_all_in_the_trash_stays() {
     let registry = Registry::start();
-    let image = push_versions(&registry, "gone/app", 1).remove(0);
+    push_versions(&registry, "gone/app", 1);
     push_versions(&registry, "other", 1);
-    // Its only tag is one that serves an image which is not there.
+    // Its only tag is one that serves an image which has no other.
+    let image = Image::small(60);
     let companion = image.companion_tag(".sig");
     registry.client().push("served", &companion, &image);
     registry.set_push_time("served", &companion, ago(Duration::from_secs(3600)));
@@ -420,4 +421,41 @@ fn what_cannot_be_read_in_the_trash_keeps_everything() {
     // Once its time is over, it goes like any other.
     janitor(&registry).keep(1).run().assert_code(0);
     assert_eq!(blobs_on_disk(&registry), digests_of(&images[1..]));
+}
+
+#[test]
+fn an_image_comes_back_with_the_referrers_that_were_removed_with_it() {
+    let registry = Registry::start();
+    let client = registry.client();
+    let images = push_versions(&registry, "app", 2);
+    // Under a tag of its own, under none, and a signature of the first in a repository of its own.
+    let sbom = Image::referrer_of(&images[0], "application/spdx+json", "packages");
+    let untagged = Image::referrer_of(&images[0], "application/vnd.scan+json", "findings");
+    let about_sbom = Image::referrer_of(&sbom, "application/vnd.example.signature", "signed");
+    client.push("app", "v1-sbom", &sbom);
+    client.push("app", "v1-sbom-signature", &about_sbom);
+    client.push_untagged("app", &untagged);
+    let signature = images[0].companion_tag(".sig");
+    client.push("signatures", &signature, &Image::cosign_signature_of(&images[0]));
+    registry.set_push_time("signatures", &signature, ago(Duration::from_secs(3600)));
+    client.push("signatures", "newer", &Image::small(50));
+    holding(&registry).keep(1).run().assert_code(0);
+    assert_eq!(client.tags("app"), names(&["v2"]));
+    assert_eq!(client.tags("signatures"), names(&["newer"]));
+
+    let restored = restore(&registry, &["app:v1"]).assert_code(0);
+
+    let mut outcomes = outcomes(&restored);
+    outcomes.sort_unstable();
+    let tags = [signature.as_str(), "v1", "v1-sbom", "v1-sbom-signature"];
+    assert_eq!(outcomes, tags.map(|tag| pair(tag, "restored")));
+    // Nothing is held for undo any more, and all of it stays.
+    janitor(&registry).keep(2).env("UNDO_WINDOW", "0s").run().assert_code(0);
+    assert_eq!(client.tags("app"), names(&["v1", "v1-sbom", "v1-sbom-signature", "v2"]));
+    assert_all_pull(&registry, "app");
+    for referrer in [&sbom, &about_sbom, &untagged] {
+        client.pull("app", referrer.digest().as_str()).unwrap();
+    }
+    assert_eq!(client.tags("signatures"), names(&["newer", &signature]));
+    assert_all_pull(&registry, "signatures");
 }
