@@ -141,7 +141,7 @@ pub(crate) fn lacks_parts(
         let mut seen = absent.clone();
         while let Some(id) = open.pop() {
             let mut children =
-                inventory.manifests.get(&id).into_iter().flat_map(Manifest::children).peekable();
+                inventory.manifests.get(&id).into_iter().flat_map(Manifest::needed_children).peekable();
             if !seen.insert(id) || children.peek().is_none() {
                 continue;
             }

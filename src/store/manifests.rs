@@ -72,7 +72,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 let _turn = self.large_manifests.lock().unwrap_or_else(PoisonError::into_inner);
                 let read = || act(self.io.read(&self.root, path, layout::MANIFEST_MAX_BYTES));
-                std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, &read) {
+                std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, read) {
                     Ok(reader) => reader.join().unwrap_or_else(|panic| resume_unwind(panic)),
                     Err(_) => read(),
                 })

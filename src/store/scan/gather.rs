@@ -120,20 +120,23 @@ impl Scanner<'_> {
             let has_bad = roots.any(|id| bad.contains(&id));
             drop(roots);
             repository.in_doubt |= has_bad;
-            if let Some(id) = absent_of(repository, &absent, known) {
-                repository.in_doubt = true;
-                self.report(Problem {
-                    severity: Severity::Doubt,
-                    code: Code::ManifestMissing,
-                    repository: Some(repository.name.clone()),
-                    path: layout::told(&format!("{}/{}", layout::BLOBS, layout::blob_dir(&self.digest(id)))),
-                    cause: "a tag needs this manifest, and it is not there; what else it needs is unknown"
-                        .into(),
-                    remedy: "push the image again, or delete the tag".into(),
-                });
-            }
+            self.doubt_missing(repository, &absent, known);
         }
         Ok((used, unread))
+    }
+
+    /// Reports a manifest that a repository's tags need and that is not there.
+    fn doubt_missing(&self, repository: &mut Repository, absent: &HashSet<Id>, known: &Manifests) {
+        let Some(id) = absent_of(repository, absent, known) else { return };
+        repository.in_doubt = true;
+        self.report(Problem {
+            severity: Severity::Doubt,
+            code: Code::ManifestMissing,
+            repository: Some(repository.name.clone()),
+            path: layout::told(&format!("{}/{}", layout::BLOBS, layout::blob_dir(&self.digest(id)))),
+            cause: "a tag needs this manifest, and it is not there; what else it needs is unknown".into(),
+            remedy: "push the image again, or delete the tag".into(),
+        });
     }
 
     /// What a repository has among these that are whole and no manifests. Where a tag names one, that is a doubt; without
