@@ -59,6 +59,7 @@ fn an_image_with_a_sha512_layer_outlives_a_collection() {
 fn a_kept_tag_without_its_revision_is_reported_and_keeps_its_blobs_while_the_rest_is_collected() {
     let registry = Registry::start();
     let images = push_versions(&registry, "app", 3);
+    loose_blobs(&registry, 3);
     damage(&registry).remove_revision("app", &images[2].digest());
 
     let outcome = janitor(&registry).keep(1).run().assert_code(3);
@@ -69,8 +70,9 @@ fn a_kept_tag_without_its_revision_is_reported_and_keeps_its_blobs_while_the_res
     assert_eq!(broken.len(), 1, "{report}");
     assert_eq!(broken[0]["tag"], "v3", "{report}");
     assert_eq!(broken[0]["missing"][0], images[2].digest().as_str(), "{report}");
-    assert_blobs(&registry, &digests_of(&images[2..]));
-    assert_eq!(registry.view().tags("app"), names(&["v3"]));
+    assert_blobs(&registry, &digests_of(&images));
+    // The older ones may be the last that pull.
+    assert_eq!(registry.view().tags("app"), names(&["v1", "v2", "v3"]));
 }
 
 #[test]
