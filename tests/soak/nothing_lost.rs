@@ -23,8 +23,9 @@ fn assert_loses_nothing(registry: &Registry, engine: &Engine, duration: Duration
     let covered = |tags: Vec<_>| found.tally.covered(tags);
     assert_eq!(covered(found.tally.lost.values().map(|loss| &loss.tag).collect()), none, "{summary}");
     assert_eq!(covered(found.unpullable.iter().collect()), none, "{summary}");
-    let told = found.sweeps.iter().flat_map(|told| &told.broken).collect();
-    assert_eq!(covered(told), none, "sweeps found these broken\n{summary}");
+    let broken = found.sweeps.iter().flat_map(|told| &told.broken).collect();
+    let lacks: Vec<_> = found.sweeps.iter().flat_map(|told| &told.lacks).collect();
+    assert_eq!(covered(broken), none, "sweeps found these broken: {lacks:#?}\n{summary}");
     if found.unpullable.is_empty() {
         assert_eq!(found.last.code, Some(0), "{:#?}\n{summary}", found.last);
     }

@@ -58,6 +58,8 @@ pub(crate) struct Told {
     pub(crate) broken: BTreeSet<Tag>,
     /// What was in the trash already and went back, because a push had come to need it.
     pub(crate) put_back: usize,
+    /// What each broken image lacks, as text.
+    pub(crate) lacks: Vec<String>,
     /// Findings that are doubts or errors, as text.
     pub(crate) troubles: Vec<String>,
 }
@@ -125,6 +127,7 @@ impl Told {
             blobs_rescued: report["collection"]["blobs_rescued"].as_u64().unwrap_or_default(),
             broken: list("broken").iter().map(|it| (text(&it["repository"]), text(&it["tag"]))).collect(),
             put_back: list("findings").iter().filter(is_put_back).count(),
+            lacks: list("broken").iter().map(ToString::to_string).collect(),
             troubles: list("findings").iter().filter(is_trouble).map(ToString::to_string).collect(),
         }
     }
