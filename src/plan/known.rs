@@ -96,7 +96,7 @@ pub fn tags_share(
 pub fn blobs_share(before: Option<&Known>, rules: &Rules, remains: &Remains) -> Option<Share> {
     before.filter(|before| before.blobs_judged && rules.keep_the_blobs_of(&before.rules))?;
     Some(Share {
-        what: "blobs that kept tags needed at the last sweep",
+        what: "blobs that kept tags needed at the last sweep (counted for each tag)",
         going: remains.needs_lost(),
         all: remains.needs,
     })

@@ -30,7 +30,11 @@ impl Sweep<'_> {
         let rules = self.rules();
         let hollow: Vec<Revision> = self.hollow.old.iter().chain(&self.hollow.young).copied().collect();
         let remains = self.known_before().map(|it| Remains::of(&it.repositories, inventory, &hollow));
-        let needed = remains.as_ref().and_then(|it| plan::blobs_share(self.known_before(), &rules, it));
+        let mut needed = remains.as_ref().and_then(|it| plan::blobs_share(self.known_before(), &rules, it));
+        if let (Some(needed), true) = (&mut needed, self.config.guards.accept_losses) {
+            // What the missing tags needed is the loss that was accepted, and not a second question.
+            needed.going = 0;
+        }
         self.collects_as_before = needed.is_some();
         let losses = unknown.or_else(|| self.losses(is, remains.as_ref()));
         let (waiting, doubts) =
@@ -204,7 +208,10 @@ impl Sweep<'_> {
                     cause: format!(
                         "{held} of its tags stay beside those that are to be kept, since many images were pushed within the same seconds, as in a store that was copied or restored without its times: which is newest is unknown"
                     ),
-                    remedy: "delete by hand what is not needed, wait until newer pushes take their place, or have names decide: janitor --run-once --trust-equal-push-times".into(),
+                    remedy: format!(
+                        "delete by hand what is not needed, wait until newer pushes take their place, or let names decide; for that, {}",
+                        plan::confirm("--trust-equal-push-times")
+                    ),
                 });
             }
         }

@@ -252,6 +252,21 @@ fn a_few_tags_that_somebody_removes_by_hand_are_not_missed() {
 }
 
 #[test]
+fn a_loss_that_is_accepted_is_not_asked_for_a_second_time() {
+    with_each_engine(|sweep| {
+        let registry = store(1, 10);
+        let sweep = || sweep(&registry).keep(10);
+        sweep().run().assert_code(0);
+        let name = BulkSpec::repository_name(0);
+        let tags = registry.view().repository(&name).join("_manifests/tags");
+        (1..=7).for_each(|tag| fs::remove_dir_all(tags.join(format!("v{tag}"))).unwrap());
+        let accepted = sweep().arg("--accept-losses").run().assert_code(0);
+        assert_eq!(names_of(&missing(&accepted)), [name]);
+        assert_eq!(blobs_on_disk(&registry).len(), 9);
+    });
+}
+
+#[test]
 fn what_the_policy_removes_or_somebody_deletes_over_the_api_is_not_missed() {
     with_each_engine(|sweep| {
         let registry = store(20, 2);
