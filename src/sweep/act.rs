@@ -26,9 +26,9 @@ struct Halfway {
 impl Sweep<'_> {
     pub(super) fn act(mut self, lock: &StoreLock) -> Result<SweepReport, SweepError> {
         self.tidy_up(lock)?;
-        let (mut inventory, verdicts, expired) = self.look_and_decide(Some(lock))?;
+        let (mut inventory, mut verdicts, odd, expired) = self.look_and_decide(Some(lock))?;
+        let refusals = self.guard(&mut inventory, &mut verdicts, &odd, &expired)?;
         let expected = plan::tags(&inventory, &verdicts);
-        let refusals = self.guard(&mut inventory, &verdicts, &expired)?;
         if !refusals.is_empty() {
             return Err(self.refuse(&refusals));
         }

@@ -19,9 +19,9 @@ impl Sweep<'_> {
                 remedy: "nothing; the next sweep puts them back and decides anew".into(),
             });
         }
-        let (mut inventory, verdicts, expired) = self.look_and_decide(None)?;
+        let (mut inventory, mut verdicts, odd, expired) = self.look_and_decide(None)?;
+        let refusals = self.guard(&mut inventory, &mut verdicts, &odd, &expired)?;
         let expected = plan::tags(&inventory, &verdicts);
-        let refusals = self.guard(&mut inventory, &verdicts, &expired)?;
         self.is_refused = !refusals.is_empty();
         self.findings.extend(refusals);
         let mut outcomes = Outcomes::new(&inventory, verdicts);

@@ -8,7 +8,7 @@ use crate::check;
 use crate::gc::mark::{self, Fate};
 use crate::model::{Code, Counts, Id, Inventory, Known, Problem, Revision, Rules, Severity, UndoTrash};
 use crate::plan::{self, Remains, Share, TINY, TooMuch};
-use crate::policy::{Reason, Verdict};
+use crate::policy::{OddTimes, Reason, Verdict};
 use crate::stop::Interrupted;
 
 /// How many incomplete tags a finding names beside the first.
@@ -22,7 +22,8 @@ impl Sweep<'_> {
     pub(super) fn guard(
         &mut self,
         inventory: &mut Inventory,
-        verdicts: &[Vec<Verdict>],
+        verdicts: &mut Vec<Vec<Verdict>>,
+        odd: &[OddTimes],
         expired: &UndoTrash,
     ) -> Result<Vec<Problem>, Interrupted> {
         let is = Counts::of(inventory);
@@ -40,6 +41,10 @@ impl Sweep<'_> {
         let (waiting, doubts) =
             remains.as_ref().map(|remains| self.missed(inventory, remains)).unwrap_or_default();
         inventory.problems.extend(doubts.iter().cloned());
+        if !doubts.is_empty() {
+            // A missing repository may have the images that companions elsewhere serve.
+            *verdicts = self.config.policy.evaluate(inventory, odd, self.clock.now());
+        }
         self.know(inventory, verdicts, &waiting);
 
         let most = self.config.guards.max_remove_percent;

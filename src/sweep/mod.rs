@@ -41,7 +41,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::Config;
 use crate::model::{Code, FirstSeen, Inventory, Known, Place, Problem, Severity, UndoTrash};
 use crate::plan::{self, Grace, Remains};
-use crate::policy::Verdict;
+use crate::policy::{OddTimes, Verdict};
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{LockError, Memory, OpenError, OwnTouches, SeenEmpty, StorageClock, Store, StoreLock};
@@ -200,6 +200,10 @@ pub(crate) fn take_lock(store: &Store, wait: Duration, stop: &Stop) -> Result<St
     }
 }
 
+/// What a look found and what was decided on it: verdicts and odd push times by repository, and removed tags that go for
+/// good.
+type Decided = (Inventory, Vec<Vec<Verdict>>, Vec<OddTimes>, UndoTrash);
+
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the store or the sweep")]
 struct Sweep<'a> {
     store: &'a Store,
@@ -347,10 +351,7 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    fn look_and_decide(
-        &mut self,
-        lock: Option<&StoreLock>,
-    ) -> Result<(Inventory, Vec<Vec<Verdict>>, UndoTrash), Interrupted> {
+    fn look_and_decide(&mut self, lock: Option<&StoreLock>) -> Result<Decided, Interrupted> {
         self.recall_first_seen();
         let inventory = self.store.scan(self.stop)?;
         let inventory = self.with_missed_manifests(lock, inventory)?;
@@ -364,7 +365,7 @@ impl<'a> Sweep<'a> {
         let verdicts = self.config.policy.evaluate(&inventory, &odd, now);
         self.tell_of_equal_times(&inventory, &verdicts);
         self.tell_of_incomplete(&inventory, &verdicts);
-        Ok((inventory, verdicts, expired))
+        Ok((inventory, verdicts, odd, expired))
     }
 
     /// Looks at the whole store once more; what was found before is still told.

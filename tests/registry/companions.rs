@@ -1,5 +1,7 @@
 //! Signatures, attestations and referrers follow their image and take none of its places.
 
+#![expect(clippy::disallowed_methods, reason = "a test is the storage that goes away")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -120,6 +122,24 @@ fn companion_tags_take_no_place() {
     assert_eq!(outcome.total("tags_removed"), 0);
     assert_eq!(client.tags("app").len(), 6);
     assert_all_pull(&registry, "app");
+}
+
+#[test]
+fn signatures_stay_while_the_repository_of_their_images_is_missing() {
+    let registry = Registry::start();
+    let images = push_versions(&registry, "team/app", 3);
+    sign_elsewhere(&registry, "team/signatures", &images);
+    janitor(&registry).keep(3).run().assert_code(0);
+    let repository = registry.view().repository("team/app");
+    let elsewhere = registry.scratch().join("elsewhere");
+    std::fs::rename(&repository, &elsewhere).unwrap();
+    let outcome = janitor(&registry).keep(1).arg("--max-remove-percent=100").run().assert_code(3);
+    assert_eq!(registry.client().tags("team/signatures").len(), 3);
+    let told = reason(&outcome, "team/signatures", &images[0].companion_tag(".sig"));
+    assert_eq!(told, "image-unknown");
+    std::fs::rename(&elsewhere, &repository).unwrap();
+    janitor(&registry).keep(3).run().assert_code(0);
+    assert_eq!(registry.client().tags("team/signatures").len(), 3);
 }
 
 /// Why a tag stays or goes.
