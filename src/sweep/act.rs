@@ -26,8 +26,8 @@ struct Halfway {
 impl Sweep<'_> {
     pub(super) fn act(mut self, lock: &StoreLock) -> Result<SweepReport, SweepError> {
         self.tidy_up(lock)?;
-        let (mut inventory, mut verdicts, odd, expired) = self.look_and_decide(Some(lock))?;
-        let refusals = self.guard(&mut inventory, &mut verdicts, &odd, &expired)?;
+        let (mut inventory, verdicts, losses, expired) = self.look_and_decide(Some(lock))?;
+        let refusals = self.guard(&mut inventory, &verdicts, losses, &expired)?;
         let expected = plan::tags(&inventory, &verdicts);
         if !refusals.is_empty() {
             return Err(self.refuse(&refusals));

@@ -19,8 +19,8 @@ impl Sweep<'_> {
                 remedy: "nothing; the next sweep puts them back and decides anew".into(),
             });
         }
-        let (mut inventory, mut verdicts, odd, expired) = self.look_and_decide(None)?;
-        let refusals = self.guard(&mut inventory, &mut verdicts, &odd, &expired)?;
+        let (mut inventory, verdicts, losses, expired) = self.look_and_decide(None)?;
+        let refusals = self.guard(&mut inventory, &verdicts, losses, &expired)?;
         let expected = plan::tags(&inventory, &verdicts);
         self.is_refused = !refusals.is_empty();
         self.findings.extend(refusals);

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use super::Sweep;
-use super::memory::{ACCEPT_LOSSES, Loss};
+use super::memory::{ACCEPT_LOSSES, Loss, Waiting};
 use crate::check;
 use crate::gc::mark::{self, Fate};
 use crate::model::{Code, Counts, Id, Inventory, Known, Problem, Revision, Rules, Severity, UndoTrash};
 use crate::plan::{self, Remains, Share, TINY, TooMuch};
-use crate::policy::{OddTimes, Reason, Verdict};
+use crate::policy::{Reason, Verdict};
 use crate::stop::Interrupted;
 
 /// How many incomplete tags a finding names beside the first.
@@ -16,16 +16,23 @@ const NAMED: usize = 10;
 /// What no removed tag accounts for.
 pub(super) const STRAY: &str = "blobs (besides those of tags that it removes, or that were removed before)";
 
+/// What the store has lost since the last sweep.
+pub(super) struct Losses {
+    /// That it has lost most of what it had, or that nobody can know.
+    most_of_it: Option<Loss>,
+    /// The share of blobs that tags no longer need, if the last sweep collected by the same settings.
+    needed: Option<Share>,
+    /// The repositories that are waited for.
+    waiting: Waiting,
+    /// What makes the inventory doubtful because of them.
+    doubts: Vec<Problem>,
+}
+
 impl Sweep<'_> {
-    /// Everything that speaks against the sweep as a whole. Where repositories are missed, the inventory is in doubt
-    /// from here on.
-    pub(super) fn guard(
-        &mut self,
-        inventory: &mut Inventory,
-        verdicts: &mut Vec<Vec<Verdict>>,
-        odd: &[OddTimes],
-        expired: &UndoTrash,
-    ) -> Result<Vec<Problem>, Interrupted> {
+    /// Compares the store with what the last sweep left. Where repositories are missed, the inventory is in doubt from
+    /// here on. This comes before any decision, because a missing repository may have the images that companions
+    /// elsewhere serve.
+    pub(super) fn look_for_losses(&mut self, inventory: &mut Inventory) -> Losses {
         let is = Counts::of(inventory);
         let unknown = self.recall();
         let rules = self.rules();
@@ -41,14 +48,22 @@ impl Sweep<'_> {
         let (waiting, doubts) =
             remains.as_ref().map(|remains| self.missed(inventory, remains)).unwrap_or_default();
         inventory.problems.extend(doubts.iter().cloned());
-        if !doubts.is_empty() {
-            // A missing repository may have the images that companions elsewhere serve.
-            *verdicts = self.config.policy.evaluate(inventory, odd, self.clock.now());
-        }
+        Losses { most_of_it: losses, needed, waiting, doubts }
+    }
+
+    /// Everything that speaks against the sweep as a whole.
+    pub(super) fn guard(
+        &mut self,
+        inventory: &mut Inventory,
+        verdicts: &[Vec<Verdict>],
+        losses: Losses,
+        expired: &UndoTrash,
+    ) -> Result<Vec<Problem>, Interrupted> {
+        let Losses { most_of_it: losses, needed, waiting, doubts } = losses;
         self.know(inventory, verdicts, &waiting);
 
         let most = self.config.guards.max_remove_percent;
-        let tags = plan::tags_share(self.known_before(), &rules, inventory, verdicts);
+        let tags = plan::tags_share(self.known_before(), &self.rules(), inventory, verdicts);
         let blobs = self.blobs_share(inventory, needed, expired, most)?;
         let too_much = TooMuch::among([tags, blobs], most).map(|too_much| {
             let mut flags = too_much.flag();

@@ -41,12 +41,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::Config;
 use crate::model::{Code, FirstSeen, Inventory, Known, Place, Problem, Severity, UndoTrash};
 use crate::plan::{self, Grace, Remains};
-use crate::policy::{OddTimes, Verdict};
+use crate::policy::Verdict;
 use crate::report::{CollectionStatus, SweepReport};
 use crate::stop::{Interrupted, Length, Stop};
 use crate::store::{LockError, Memory, OpenError, OwnTouches, SeenEmpty, StorageClock, Store, StoreLock};
 pub(crate) use aliases::alias_doubts;
 use engine::Engine;
+use guard::Losses;
 use hollow::Hollow;
 use laps::Laps;
 
@@ -200,9 +201,8 @@ pub(crate) fn take_lock(store: &Store, wait: Duration, stop: &Stop) -> Result<St
     }
 }
 
-/// What a look found and what was decided on it: verdicts and odd push times by repository, and removed tags that go for
-/// good.
-type Decided = (Inventory, Vec<Vec<Verdict>>, Vec<OddTimes>, UndoTrash);
+/// What a look found and what was decided on it: verdicts by repository, what is lost, and removed tags that go for good.
+type Decided = (Inventory, Vec<Vec<Verdict>>, Losses, UndoTrash);
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the store or the sweep")]
 struct Sweep<'a> {
@@ -362,10 +362,11 @@ impl<'a> Sweep<'a> {
         let expired = self.expired(&mut inventory);
         let now = self.clock.now();
         let odd = self.odd_times(&inventory, now);
+        let losses = self.look_for_losses(&mut inventory);
         let verdicts = self.config.policy.evaluate(&inventory, &odd, now);
         self.tell_of_equal_times(&inventory, &verdicts);
         self.tell_of_incomplete(&inventory, &verdicts);
-        Ok((inventory, verdicts, odd, expired))
+        Ok((inventory, verdicts, losses, expired))
     }
 
     /// Looks at the whole store once more; what was found before is still told.
